@@ -1,0 +1,1 @@
+"""Real patches: reading them from where they lie, packing them once, dividing them into splits."""

@@ -1,0 +1,1 @@
+"""The contract between the engine and whatever shows it: pydantic and the standard library only."""

@@ -1,0 +1,320 @@
+"""Events: what a run says while it works, appended to events.jsonl one line at a time."""
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, ClassVar, Self
+
+from engine.spec.errors import RunFolderError
+
+SCHEMA = 1
+MAX_LINE = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened, at a wall-clock time in seconds."""
+
+    type: ClassVar[str]
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """The engine has taken up the run; always the first line."""
+
+    type: ClassVar[str] = "run_started"
+    schema: int = SCHEMA
+    version: str = ""
+    engine: str = ""
+    config_sha256: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(Event):
+    """The engine has taken up a run again that had stopped, failed or been lost."""
+
+    type: ClassVar[str] = "resumed"
+    version: str = ""
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted(Event):
+    """A stage begins, or goes on from `step`."""
+
+    type: ClassVar[str] = "stage_started"
+    stage: str
+    step: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(Event):
+    """How far a stage is. `rate` is in patches per second, `seconds_left` an estimate."""
+
+    type: ClassVar[str] = "progress"
+    stage: str
+    step: int
+    total: int
+    epoch: int = 0
+    epochs: int = 0
+    rate: float | None = None
+    seconds_left: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics(Event):
+    """Values under their paper names: means over the steps since the last such event, or of one epoch's validation."""
+
+    type: ClassVar[str] = "metrics"
+    stage: str
+    step: int
+    epoch: int
+    values: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSaved(Event):
+    """A picture lies at `path`, relative to the run folder."""
+
+    type: ClassVar[str] = "image"
+    stage: str
+    step: int
+    path: str
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSaved(Event):
+    """A checkpoint is complete on disk at `path`, relative to the run folder."""
+
+    type: ClassVar[str] = "checkpoint"
+    stage: str
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned(Event):
+    """Something the reader of the result should know."""
+
+    type: ClassVar[str] = "warning"
+    stage: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored(Event):
+    """A classifier was tested; the whole score is in scores.json."""
+
+    type: ClassVar[str] = "scored"
+    trained_on: str
+    tested_on: str
+    role: str
+    n_test: int
+    accuracy: float
+    auc: float
+    auc_low: float
+    auc_high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFinished(Event):
+    """A stage's output is complete on disk."""
+
+    type: ClassVar[str] = "stage_finished"
+    stage: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished(Event):
+    """Every stage is complete."""
+
+    type: ClassVar[str] = "run_finished"
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFailed(Event):
+    """The run ended with an error; the traceback, where there is one, is in log.txt."""
+
+    type: ClassVar[str] = "run_failed"
+    error: str
+    message: str
+    exit_code: int
+    stage: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopped(Event):
+    """The run was asked to stop and can be resumed."""
+
+    type: ClassVar[str] = "run_stopped"
+    stage: str
+    step: int = 0
+
+
+EVENT_TYPES: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        RunStarted, Resumed, StageStarted, Progress, Metrics, ImageSaved, CheckpointSaved, Warned, Scored,
+        StageFinished, RunFinished, RunFailed, RunStopped,
+    )
+}  # fmt: skip
+
+TERMINAL = (RunFinished, RunFailed, RunStopped)
+
+
+class EventWriter:
+    """Appends events, each in the kernel before the next statement runs.
+
+    A run that resumes repeats the steps since its last checkpoint with the same results; what the log already says of a
+    step is not said again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # pydantic's serialiser takes a third of json's time; only the writer pays for its import.
+        from pydantic_core import to_json
+
+        self._to_json = to_json
+        self._said = _steps_said(path)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        _drop_torn_line(path, self._descriptor)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, event: Event) -> None:
+        """Append one line, unless the log has this stage, step and kind already."""
+        if isinstance(event, Metrics | ImageSaved):
+            key = _key(event)
+            if event.step <= self._said.get(key, -1):
+                return
+            self._said[key] = event.step
+        body = self._to_json(event, inf_nan_mode="null")
+        os.write(self._descriptor, b'{"type":"%s",%s\n' % (event.type.encode(), body[1:]))
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+
+class EventReader:
+    """Follows a growing events.jsonl: each call to `read` gives what was appended since the last."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self.skipped = 0
+        """Lines that could not be read."""
+
+    def read(self) -> list[Event]:
+        """New whole lines as events. A half-written last line waits; what is not understood is skipped and counted."""
+        return list(self._new_events())
+
+    def _new_events(self) -> Iterator[Event]:
+        for line in self._new_lines():
+            event = parse_event(line)
+            if event is None:
+                self.skipped += 1
+            else:
+                yield event
+
+    def _new_lines(self) -> Iterator[bytes]:
+        try:
+            with self._path.open("rb") as file:
+                if os.fstat(file.fileno()).st_size < self._offset:
+                    self._offset = 0
+                file.seek(self._offset)
+                while line := file.readline(MAX_LINE):
+                    if not line.endswith(b"\n"):
+                        if len(line) < MAX_LINE or not _skip_line(file):
+                            return
+                        line = b""
+                    self._offset = file.tell()
+                    yield line
+        except FileNotFoundError:
+            return
+
+
+def parse_event(line: bytes | str) -> Event | None:
+    """The event in a line; None for names it does not know, unknown fields left out. RunFolderError for a newer schema."""
+    try:
+        tree = json.loads(line)
+        kind = EVENT_TYPES[tree["type"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if tree.get("schema", SCHEMA) > SCHEMA:
+        raise RunFolderError(
+            f"this run was written with schema {tree['schema']} and this histotui reads up to {SCHEMA}: update histotui"
+        )
+    names = {part.name for part in dataclasses.fields(kind)}
+    try:
+        return kind(**{name: value for name, value in tree.items() if name in names})
+    except TypeError:
+        return None
+
+
+def read_last(path: Path, size: int = 8192) -> Event | None:
+    """The last whole event of a log, without reading what comes before."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - size))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return None
+    return next((event for line in reversed(lines) if (event := parse_event(line))), None)
+
+
+def read_first(path: Path) -> Event | None:
+    """The first event of a log."""
+    try:
+        with path.open("rb") as file:
+            return parse_event(file.readline(MAX_LINE))
+    except OSError:
+        return None
+
+
+_Key = tuple[str, ...]
+
+
+def _key(event: Metrics | ImageSaved) -> _Key:
+    names = sorted(event.values) if isinstance(event, Metrics) else ()
+    return (event.type, event.stage, *names)
+
+
+def _steps_said(path: Path) -> dict[_Key, int]:
+    said: dict[_Key, int] = {}
+    for event in EventReader(path).read():
+        if isinstance(event, Metrics | ImageSaved):
+            said[_key(event)] = max(event.step, said.get(_key(event), -1))
+    return said
+
+
+def _skip_line(file: BinaryIO) -> bool:
+    """Read on to the end of an over-long line without keeping it; False where it has not ended yet."""
+    while chunk := file.readline(MAX_LINE):
+        if chunk.endswith(b"\n"):
+            return True
+    return False
+
+
+def _drop_torn_line(path: Path, descriptor: int) -> None:
+    """Cut what a crash left after the last newline, which no reader has taken for a line."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        start = max(0, size - MAX_LINE)
+        file.seek(start)
+        tail = file.read()
+    if tail and not tail.endswith(b"\n"):
+        os.ftruncate(descriptor, start + tail.rfind(b"\n") + 1)

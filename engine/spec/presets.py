@@ -1,0 +1,135 @@
+"""Named RunConfigs: the study's Table 1, and the user's own TOML files beside them."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, VaeConfig
+from engine.spec.errors import ConfigError
+from engine.spec.resolve import Tree, apply, read_toml
+
+
+@dataclass(frozen=True, slots=True)
+class StudyResult:
+    """What the study (Zheng 2020, Table 1) measured on Kaggle's patches; None where nothing was scored."""
+
+    loss: float | None = None
+    accuracy: float | None = None
+    auc: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A named starting point for a run."""
+
+    name: str
+    description: str
+    config: RunConfig
+    study: StudyResult | None = None
+    origin: str = "built in"
+
+
+_VAE_CHANGES = (
+    "Against the study: the last epoch's weights are used, not those of the lowest KL, "
+    "and samples are clamped before they become bytes."
+)
+_GAN_CHANGES = (
+    "Against the study: generated patches are judged with the labels they were made for, every discriminator step "
+    "sees a fresh batch, and the last weights are used, not those of the lowest generator loss."
+)
+
+
+def _vae(latent_dim: int, channels: int, study: StudyResult) -> Preset:
+    name = f"vae-{latent_dim}" + (f"-c{channels}" if channels != 16 else "")
+    generator = VaeConfig(latent_dim=latent_dim, channels=channels)
+    return Preset(
+        name,
+        f"The study's conditional VAE: {latent_dim} latents, {channels} channels. {_VAE_CHANGES}",
+        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+        study,
+    )
+
+
+def _gan(generator: GanConfig, changes: str) -> Preset:
+    name = f"gan-{generator.loss}"
+    return Preset(
+        name,
+        f"The study's conditional GAN with the {generator.loss} loss. {changes}",
+        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+        StudyResult(note="collapsed, never scored"),
+    )
+
+
+_BUILT_IN = (
+    Preset(
+        "baseline",
+        "The study's classifier on real patches, no generator. Against the study: the split keeps slides and duplicates apart.",
+        RunConfig(preset="baseline", classifier=ClassifierConfig(train_on="real")),
+        StudyResult(0.3576, 0.8491, 0.9225),
+    ),
+    _vae(100, 16, StudyResult(40.67, 0.5531, 0.4328)),
+    _vae(500, 16, StudyResult(26.81, 0.5496, 0.4814)),
+    _vae(2000, 16, StudyResult(4.317, 0.5165, 0.5065)),
+    _vae(2000, 64, StudyResult(9.875, 0.5608, 0.4940)),
+    _vae(4000, 256, StudyResult(note="ran out of memory")),
+    _gan(GanConfig(loss="bce"), _GAN_CHANGES),
+    _gan(
+        GanConfig(loss="wasserstein", discriminator_norm="none", weight_clip=0.01),
+        f"{_GAN_CHANGES} The critic has no batch normalisation; generator.gradient_penalty=10 with "
+        "generator.weight_clip=none replaces the clipping.",
+    ),
+)
+
+PRESETS: Mapping[str, Preset] = MappingProxyType({preset.name: preset for preset in _BUILT_IN})
+
+
+def user_folder() -> Path:
+    """Where a user's own presets lie, one TOML file each."""
+    base = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
+    return Path(base) / "histotui" / "presets"
+
+
+def all_presets(folder: Path | None = None) -> dict[str, Preset]:
+    """The built-in presets and the user's, which may not take a built-in name."""
+    presets = dict(PRESETS)
+    for path in sorted((folder or user_folder()).glob("*.toml")):
+        if path.stem in PRESETS:
+            raise ConfigError(f"{path}: {path.stem} is a built-in preset; give the file another name")
+        presets[path.stem] = load_preset(path)
+    return presets
+
+
+def find_preset(name: str, folder: Path | None = None) -> Preset:
+    """The preset of this name; ConfigError with the nearest known one."""
+    if name in PRESETS:
+        return PRESETS[name]
+    presets = all_presets(folder)
+    if name not in presets:
+        near = difflib.get_close_matches(name, presets, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(presets)}"
+        raise ConfigError(f"preset {name!r}: unknown; {hint}")
+    return presets[name]
+
+
+def load_preset(path: Path) -> Preset:
+    """A user's preset: settings as in `--config`, and optionally `base` and `description`."""
+    tree = read_toml(path)
+    base, description = _text(path, tree, "base", "baseline"), _text(path, tree, "description", "")
+    if base not in PRESETS:
+        raise ConfigError(f"{path}: base {base!r} is not a built-in preset; there are {', '.join(PRESETS)}")
+    try:
+        config = apply(PRESETS[base].config, [tree, {"preset": path.stem}])
+    except ConfigError as error:
+        raise ConfigError(f"{path}:\n{error}") from None
+    return Preset(path.stem, description or f"From {base}, {path}", config, origin=str(path))
+
+
+def _text(path: Path, tree: Tree, key: str, default: str) -> str:
+    value = tree.pop(key, default)
+    if not isinstance(value, str):
+        raise ConfigError(f"{path}: {key} must be a string")
+    return value

@@ -1,0 +1,107 @@
+"""Scores: what was trained on what, tested on what, and how it did."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.spec.errors import RunFolderError
+
+Confusion = tuple[tuple[int, int], tuple[int, int]]
+"""((true negatives, false positives), (false negatives, true positives))."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold on the tumour probability, and the decisions it makes."""
+
+    threshold: float
+    accuracy: float
+    sensitivity: float
+    specificity: float
+    confusion: Confusion
+
+
+@dataclass(frozen=True, slots=True)
+class Roc:
+    """Points of the ROC curve, thinned to what a plot can show."""
+
+    fpr: tuple[float, ...]
+    tpr: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One classifier on one set of test patches. AUC intervals are 95 % and take patches as independent."""
+
+    trained_on: str
+    """`real`, `synthetic` or `both`; `tissue` where the built-in tissue stands in for real patches."""
+    tested_on: str
+    """`real`, `tissue` or `synthetic`."""
+    role: Literal["answer", "reference", "label fidelity"]
+    """The run's own answer; the same classifier on real patches; the real-trained classifier on synthetic patches."""
+    data: str
+    n_train: int
+    n_train_tumour: int
+    n_test: int
+    n_test_tumour: int
+    loss: float
+    accuracy: float
+    auc: float
+    auc_low: float
+    auc_high: float
+    interval: str
+    ece: float
+    sensitivity: float
+    specificity: float
+    confusion: Confusion
+    at_validation_threshold: OperatingPoint
+    selected_on: str
+    """The patches whose AUC chose the epoch."""
+    selected_epoch: int
+    roc: Roc
+    bootstrap_low: float | None = None
+    bootstrap_high: float | None = None
+    source_run: str | None = None
+    """The earlier run that the classifier was taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSheet:
+    """Everything in scores.json."""
+
+    scores: tuple[Score, ...]
+    notes: tuple[str, ...]
+    """What a reader must know before comparing these numbers."""
+
+
+def score_tree(score: Score) -> dict[str, Any]:
+    """A score as plain JSON types."""
+    return asdict(score)
+
+
+def write_scores(path: Path, sheet: ScoreSheet) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_score_trees(path: Path) -> list[dict[str, Any]]:
+    """The scores of a run as plain dicts, newer fields included; empty where the run has none yet."""
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        rows: list[dict[str, Any]] = saved["scores"]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunFolderError(f"{path}: not a score sheet ({error})") from None
+    return rows
+
+
+def answer(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The run's own answer among its scores."""
+    return next((row for row in rows if row.get("role") == "answer"), None)
+
+
+COLUMNS = tuple(field.name for field in fields(Score) if field.name not in ("roc", "at_validation_threshold"))
