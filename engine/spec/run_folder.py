@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.spec.errors import RunFolderError
+from engine.spec.errors import ConfigError
 
 RUN_ID = re.compile(r"(?P<stamp>\d{8}-\d{6})-(?P<preset>.+)-(?P<random>[0-9a-f]{4})")
 
@@ -91,9 +91,9 @@ def new_run_id(preset: str, now: datetime | None = None) -> str:
 
 
 def check_name(name: str) -> str:
-    """A run's display name, if it can stand in a path and on a terminal; RunFolderError otherwise."""
+    """A run's display name, if it can stand in a path and on a terminal; ConfigError otherwise."""
     if not re.fullmatch(r"[^\W_][\w .+=,@-]{0,99}", name) or ".." in name or name != name.strip():
-        raise RunFolderError(
+        raise ConfigError(
             f"name {name!r}: use 1 to 100 letters, digits, spaces and . _ + = , @ - with a letter or digit first"
         )
     return name
