@@ -1,0 +1,71 @@
+"""The `histotui` command: every subcommand in one place, and the one place where errors are shown."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from engine.spec.errors import DONE, INTERRUPTED, ConfigError, HistotuiError, Stopped
+from histotui import __version__, console
+from histotui.commands.launch import run
+from histotui.commands.listing import ls
+from histotui.commands.show import show
+
+# typer has carried click inside itself since 0.26; its exports name the base class in every version.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[2]
+
+app = typer.Typer(
+    name="histotui",
+    help="Is what this generator makes of histopathology patches any use?",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(run)
+app.command()(ls)
+app.command()(show)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.out(__version__)
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def bare(
+    context: typer.Context,
+    version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
+) -> None:
+    if context.invoked_subcommand is None:
+        raise ConfigError("the application's screens are not here yet; `histotui run --help` tells how to start a run")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is part of the interface."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = app(args=arguments, prog_name="histotui", standalone_mode=False)
+        return code if isinstance(code, int) else DONE
+    except HistotuiError as error:
+        console.say(f"{'stopped' if isinstance(error, Stopped) else 'error'}: {error}")
+        return error.exit_code
+    except _UsageError as error:
+        console.say(f"error: {_usage(error)}")
+        return ConfigError.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has gone; the interpreter would complain again as it flushes what is left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+
+
+def _usage(error: Exception) -> str:
+    message = getattr(error, "format_message", error.__str__)()
+    context = getattr(error, "ctx", None)
+    return f"{message}\n`{context.command_path} --help` tells what there is" if context else message

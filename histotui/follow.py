@@ -1,0 +1,143 @@
+"""Follows a run by its folder until it ends."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from types import FrameType
+
+from engine.spec.errors import DONE, INTERRUPTED, HistotuiError, Stopped
+from engine.spec.events import Event, EventReader, RunFailed, RunFinished, RunStopped
+from engine.spec.run_folder import RunFolder
+from histotui.runs import LIVE, Run
+from histotui.summary import summarize
+from histotui.views import View
+
+_POLL = 0.1
+_LIFE_EVERY = 1.0
+_LOG_LINES = 15
+
+
+class RunError(HistotuiError):
+    """A followed run that did not finish, with the exit code that it ended with."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+@dataclass(slots=True)
+class Interrupts:
+    """Counts the requests to end: the first asks the engine to stop, the second kills it and its workers."""
+
+    process: subprocess.Popen[bytes] | None = None
+    count: int = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.process is not None:
+            self.pass_on(self.process)
+
+    def pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        if process.poll() is not None or not self.count:
+            return
+        if self.count == 1:
+            process.send_signal(signal.SIGTERM)
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator["Interrupts"]:
+        """Within this, Ctrl-C and SIGTERM are for the engine."""
+        old = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield self
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+
+@dataclass(slots=True)
+class Follower:
+    """Reads what a run says and shows it, until its last word or the end of its process."""
+
+    folder: RunFolder
+    view: View
+    process: subprocess.Popen[bytes] | None = None
+    """The engine, where this process started it."""
+    interrupts: Interrupts = field(default_factory=Interrupts)
+    run: Run = field(default_factory=Run)
+    _next_look: float = 0.0
+    _noted: int = 0
+
+    def follow(self) -> Run:
+        """The run as it ended."""
+        reader = EventReader(self.folder.events)
+        if self.process is not None:
+            # How an earlier engine ended says nothing about this one.
+            self.run = replace(self.run.apply_all(reader.read()), outcome=None)
+        with self.view:
+            while True:
+                # Asked before the log is read, so that the last words of an engine that has just ended are heard.
+                over = self._is_over()
+                self._show(reader.read())
+                if over:
+                    return self.run
+                self._note_interrupts()
+                time.sleep(_POLL)
+
+    def _show(self, events: list[Event]) -> None:
+        for event in events:
+            self.run = self.run.apply(event)
+            self.view.show(event, self.run)
+        self.view.tick(self.run)
+
+    def _is_over(self) -> bool:
+        if self.process is not None:
+            return self.process.poll() is not None
+        if self.run.outcome is not None:
+            return True
+        if time.monotonic() < self._next_look:
+            return False
+        self._next_look = time.monotonic() + _LIFE_EVERY
+        return summarize(self.folder).state not in LIVE
+
+    def _note_interrupts(self) -> None:
+        if self.interrupts.count != self._noted:
+            self._noted = self.interrupts.count
+            self.view.note("stopping; Ctrl-C again kills it" if self._noted == 1 else "killed")
+
+
+def raise_unless_finished(folder: RunFolder, run: Run, interrupts: Interrupts) -> None:
+    """Turn the end of a run into the error that the exit code comes from."""
+    match run.outcome:
+        case RunFinished():
+            return
+        case RunStopped() as stopped:
+            place = f"at {stopped.stage}, step {stopped.step:,}"
+            raise Stopped(f"{place}; `histotui resume {folder.id}` goes on from there")
+        case RunFailed() as failed:
+            code = failed.exit_code if failed.exit_code != DONE else HistotuiError.exit_code
+            raise RunError(f"{failed.message}\nThe log is {folder.log}", code)
+    if interrupts.count > 1:
+        raise RunError(f"killed; `histotui resume {folder.id}` goes on from its last checkpoint", INTERRUPTED)
+    tail = "\n".join(f"  {line}" for line in last_lines(folder))
+    raise RunError(
+        f"{folder.id} is lost: its engine ended without a word. The last lines of {folder.log}:\n{tail}",
+        HistotuiError.exit_code,
+    )
+
+
+def last_lines(folder: RunFolder, lines: int = _LOG_LINES, size: int = 16_384) -> list[str]:
+    """The end of the engine's log."""
+    try:
+        with folder.log.open("rb") as file:
+            end = file.seek(0, os.SEEK_END)
+            file.seek(max(0, end - size))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except OSError:
+        return []

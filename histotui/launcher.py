@@ -1,0 +1,79 @@
+"""Starts engines that outlive this process, and asks them to end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from engine.spec.errors import EnvironmentFault
+from engine.spec.process import ProcessIdentity
+from engine.spec.run_folder import RunFolder
+
+ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "engine")
+
+
+def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
+    """The engine at work on a run, in a session of its own so that no terminal can end it."""
+    descriptor = os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        return subprocess.Popen(
+            [*ENGINE, str(folder.path)],
+            stdin=subprocess.DEVNULL,
+            stdout=descriptor,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            close_fds=True,
+            cwd=folder.path,
+            env=environment(),
+        )
+    except OSError as error:
+        raise EnvironmentFault(f"the engine cannot be started: {error}") from None
+    finally:
+        os.close(descriptor)
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which `engine` is the one that lies beside this package."""
+    variables = dict(os.environ)
+    root = str(Path(__file__).resolve().parents[1])
+    paths = [root, *filter(None, [variables.get("PYTHONPATH")])]
+    # -P leaves the working folder out of sys.path, and a source checkout is found by nothing else.
+    variables["PYTHONPATH"] = os.pathsep.join(paths)
+    return variables
+
+
+def ask_to_stop(identity: ProcessIdentity) -> bool:
+    """SIGTERM to the engine alone, whose workers it ends itself; False where it is gone already."""
+    return _signal(identity, signal.SIGTERM)
+
+
+def kill(identity: ProcessIdentity) -> bool:
+    """SIGKILL to the engine and its workers, which share its process group; False where it is gone already."""
+    if not identity.is_alive():
+        return False
+    try:
+        # An engine leads its own session; anything else that bears this pid must not take its group down.
+        if os.getpgid(identity.pid) == identity.pid:
+            os.killpg(identity.pid, signal.SIGKILL)
+            return True
+    except ProcessLookupError:
+        return False
+    return _signal(identity, signal.SIGKILL)
+
+
+def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
+    try:
+        descriptor = os.pidfd_open(identity.pid)
+    except ProcessLookupError:
+        return False
+    try:
+        # Between these two lines the pid cannot pass to another process: the descriptor holds on to it.
+        if not identity.is_alive():
+            return False
+        signal.pidfd_send_signal(descriptor, number)
+    except ProcessLookupError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

@@ -1,0 +1,130 @@
+"""The result of a run for people: its row of Table 1, confusion matrix and what must be known beside them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from engine.spec.presets import StudyResult
+from engine.spec.run_folder import RunFolder
+from histotui import console
+from histotui.console import Paint
+from histotui.formats import NOTHING, count, interval, number, table
+from histotui.settings import TISSUE, departures, study_beside, written
+from histotui.summary import RunSummary, read_tree
+
+_STUDY_TEST = 55_000
+_CALLED = ("called normal", "called tumour")
+_TRUTH = ("normal", "tumour")
+_LABEL, _CELL = 16, 16
+
+Tree = Mapping[str, Any]
+
+
+def print_report(run: RunSummary) -> None:
+    """Everything about a finished run's result, on stdout."""
+    console.out(_title(run))
+    for block in (_table_block, _confusion_block, _notes_block):
+        block(run)
+    console.out()
+    if grid := newest_grid(run.folder):
+        console.out(f"samples  {_shown(grid)}")
+    console.out(f"run      {_shown(run.folder.path)}")
+
+
+def newest_grid(folder: RunFolder) -> Path | None:
+    """The sample grid that was saved last."""
+    grids = sorted(folder.samples.glob("*/step-*.png"), key=lambda path: (path.stat().st_mtime, path.name))
+    return grids[-1] if grids else None
+
+
+def _title(run: RunSummary) -> str:
+    generator = run.config.get("generator") or {}
+    size = f", {generator.get('latent_dim')} latents, {generator.get('channels')} channels" if generator else ""
+    return f"{run.preset}{size}"
+
+
+def _table_block(run: RunSummary) -> None:
+    columns = list(_columns(run))
+    if not run.scores:
+        console.out("no scores yet")
+        return
+    header = ["", *(title for title, _ in columns)]
+    labels = ("trained on", "tested on", "training patches", "test patches", "loss", "accuracy", "AUC", "95 % interval")
+    rows = [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(labels)]
+    console.out()
+    for line in table(header, rows):
+        console.out(line)
+
+
+def _columns(run: RunSummary) -> Iterator[tuple[str, Sequence[str]]]:
+    titles = {"answer": "this run", "reference": "reference", "label fidelity": "label fidelity"}
+    for role, title in titles.items():
+        for score in run.scores:
+            if score.get("role") == role:
+                yield title, _cells(score)
+                break
+        study = study_beside(run.config) if role == "answer" else None
+        if study is not None:
+            yield "the study", _study_cells(study, run)
+
+
+def _cells(score: Tree) -> Sequence[str]:
+    return (
+        str(score.get("trained_on", NOTHING)),
+        str(score.get("tested_on", NOTHING)),
+        count(score.get("n_train")),
+        count(score.get("n_test")),
+        number(score.get("loss")),
+        number(score.get("accuracy")),
+        number(score.get("auc")),
+        interval(score.get("auc_low"), score.get("auc_high")),
+    )
+
+
+def _study_cells(study: StudyResult, run: RunSummary) -> Sequence[str]:
+    trained = str(run.answer.get("trained_on")).replace(TISSUE, "real")
+    measured = (number(study.loss), number(study.accuracy), number(study.auc))
+    return (trained, "real", NOTHING, count(_STUDY_TEST), *measured, NOTHING)
+
+
+def _confusion_block(run: RunSummary) -> None:
+    confusion = run.answer.get("confusion")
+    if not confusion:
+        return
+    threshold = (run.config.get("evaluation") or {}).get("threshold")
+    console.out()
+    console.out("confusion".ljust(_LABEL), *(name.rjust(_CELL) for name in _CALLED), f"   at threshold {threshold}")
+    for truth, (row, name) in enumerate(zip(confusion, _TRUTH, strict=True)):
+        total = sum(row) or 1
+        cells = [_confusion_cell(value, value / total, called == truth) for called, value in enumerate(row)]
+        console.out(name.ljust(_LABEL), *cells)
+
+
+def _confusion_cell(value: int, share: float, right: bool) -> Paint:
+    shade = "1" if share >= 0.5 else "2"
+    return Paint(f"{count(value)} {share:5.0%}".rjust(_CELL), f"{shade};{'32' if right else '31'}")
+
+
+def _notes_block(run: RunSummary) -> None:
+    notes = list(_notes(run))
+    if notes:
+        console.out()
+    for note in notes:
+        console.out(f"- {note}")
+
+
+def _notes(run: RunSummary) -> Iterator[str]:
+    yield from map(str, read_tree(run.folder.scores, missing_is_empty=True).get("notes") or ())
+    study = study_beside(run.config)
+    if study is not None:
+        yield f"The study tested on {_STUDY_TEST:,} of Kaggle's patches, other ones than these."
+        if study.note:
+            yield f"In the study this preset {study.note}."
+    changed = [f"{path}={written(new)}" for path, _, new in departures(run.config)]
+    if changed:
+        yield f"Differs from the preset {run.preset}: {', '.join(changed[:6])}{', …' if len(changed) > 6 else ''}"
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

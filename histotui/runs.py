@@ -1,0 +1,160 @@
+"""Run: what a run's events add up to, and the state that follows from them and from its process."""
+
+import enum
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
+
+from engine.spec.events import (
+    Event,
+    ImageSaved,
+    Metrics,
+    Progress,
+    Resumed,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    Scored,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
+from engine.spec.process import ProcessIdentity, is_locked
+from engine.spec.run_folder import RunFolder
+
+State = Literal["queued", "running", "stalled", "finished", "failed", "stopped", "lost", "unreadable"]
+Outcome = RunFinished | RunFailed | RunStopped
+
+LIVE: frozenset[State] = frozenset({"queued", "running", "stalled"})
+
+# Seconds. On another host there is only the log to go by.
+_QUEUED = 10
+_STALLED = 120
+_STALLED_ELSEWHERE = 60
+_LOST_ELSEWHERE = 600
+
+_OUTCOMES: Mapping[type[Event], State] = {RunFinished: "finished", RunFailed: "failed", RunStopped: "stopped"}
+
+
+class Life(enum.Enum):
+    """What is known of a run's process."""
+
+    ALIVE = "alive"
+    DEAD = "dead"
+    ELSEWHERE = "on another host"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage of a run, as far as it has come. `rate` is in patches per second."""
+
+    name: str
+    step: int = 0
+    total: int = 0
+    epoch: int = 0
+    epochs: int = 0
+    rate: float | None = None
+    seconds_left: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    seconds: float | None = None
+    """How long it took; None until it has finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything that a run's events say, folded in order. `apply` gives the next one and changes nothing."""
+
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    stage: str = ""
+    started: float | None = None
+    updated: float | None = None
+    device: str = ""
+    config_sha256: str = ""
+    warnings: tuple[str, ...] = ()
+    images: Mapping[str, str] = field(default_factory=dict)
+    """The newest picture of each stage, relative to the run folder."""
+    scored: tuple[Scored, ...] = ()
+    outcome: Outcome | None = None
+
+    def apply(self, event: Event) -> Self:
+        """The run after this event."""
+        run = replace(self, updated=event.time)
+        match event:
+            case RunStarted():
+                return replace(
+                    run, started=event.time, device=event.device, config_sha256=event.config_sha256, outcome=None
+                )
+            case Resumed():
+                return replace(run, device=event.device or run.device, outcome=None)
+            case StageStarted(stage=name):
+                return replace(run._at(name, step=event.step, total=event.total, seconds=None), stage=name)
+            case Progress(stage=name):
+                return run._at(
+                    name,
+                    step=event.step,
+                    total=event.total,
+                    epoch=event.epoch,
+                    epochs=event.epochs,
+                    rate=event.rate,
+                    seconds_left=event.seconds_left,
+                )
+            case Metrics(stage=name):
+                known = run.stages.get(name, Stage(name)).values
+                return run._at(name, step=event.step, epoch=event.epoch, values={**known, **event.values})
+            case StageFinished(stage=name):
+                return run._at(name, seconds=event.seconds, seconds_left=None)
+            case Warned(message=message):
+                return run if message in run.warnings else replace(run, warnings=(*run.warnings, message))
+            case ImageSaved(stage=name):
+                return replace(run, images={**run.images, name: event.path})
+            case Scored():
+                return replace(run, scored=(*run.scored, event))
+            case RunFinished() | RunFailed() | RunStopped():
+                return replace(run, outcome=event)
+            case _:
+                return run
+
+    def apply_all(self, events: Iterable[Event]) -> Self:
+        """The run after these events."""
+        run = self
+        for event in events:
+            run = run.apply(event)
+        return run
+
+    def _at(self, name: str, **changes: Any) -> Self:
+        stage = replace(self.stages.get(name, Stage(name)), **changes)
+        return replace(self, stages={**self.stages, name: stage})
+
+
+def life_of(folder: RunFolder) -> Life:
+    """Whether the run's engine lives: by its lock, then by its process."""
+    if is_locked(folder.lock):
+        return Life.ALIVE
+    identity = ProcessIdentity.read(folder.process)
+    if identity is None:
+        return Life.DEAD
+    if identity.is_alive():
+        return Life.ALIVE
+    return Life.DEAD if identity.is_here() or identity.host == socket.gethostname() else Life.ELSEWHERE
+
+
+def state_of(last: Event | None, life: Life, created: float, now: float) -> State:
+    """The state of a run by its last event, its process and the time."""
+    if last is not None and (outcome := _OUTCOMES.get(type(last))):
+        return outcome
+    silence = now - (created if last is None else last.time)
+    if life is Life.ELSEWHERE:
+        return "running" if silence < _STALLED_ELSEWHERE else "stalled" if silence < _LOST_ELSEWHERE else "lost"
+    if life is Life.ALIVE:
+        return "running" if silence <= _STALLED else "stalled"
+    return "queued" if last is None and silence < _QUEUED else "lost"
+
+
+def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """The stages of a run with this config, in order."""
+    made = ("generator", "synthesis") if config.get("generator") else ()
+    evaluation, classifier = config.get("evaluation") or {}, config.get("classifier") or {}
+    compared = evaluation.get("reference", True) and classifier.get("train_on") != "real"
+    return ("prepare", *made, "classifier", *(("reference",) if compared else ()), "evaluation")

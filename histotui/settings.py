@@ -1,0 +1,154 @@
+"""From the options of `run` to one validated RunConfig, and back to a command that makes it again."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.spec.config import RunConfig
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.presets import PRESETS, StudyResult, find_preset
+from engine.spec.quick import quick
+from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml
+from histotui.store import RunStore
+
+TISSUE = "tissue"
+Difference = tuple[str, Any, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a user asked `run` for."""
+
+    preset: str
+    data: str | None = None
+    device: str | None = None
+    overrides: tuple[str, ...] = ()
+    config: Path | None = None
+    quick: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The config that a request comes to, and what `--quick` changed in it."""
+
+    config: RunConfig
+    quickened: tuple[Difference, ...] = ()
+
+
+def settle(request: Request, store: RunStore) -> Settled:
+    """The config: `--set` over `--config` over the preset over the defaults; ConfigError names what is wrong."""
+    overrides = list(_overrides(request))
+    changes = [read_toml(request.config)] if request.config else []
+    asked = _with_absolute_paths(apply(_base(request.preset, store), [*changes, *overrides]), store)
+    if not request.quick:
+        return Settled(asked)
+    # An override that --quick has overwritten is laid on top again.
+    config = _with_absolute_paths(apply(quick(asked), overrides), store)
+    return Settled(config, tuple(differences(asked, config)))
+
+
+def command_for(config: RunConfig, name: str = "", runs: Path | None = None) -> str:
+    """The command that makes this config again, whatever file, preset of the user or earlier run it came from."""
+    base = PRESETS.get(config.preset, PRESETS["baseline"])
+    words = ["histotui", "run", "--preset", base.name]
+    for path, value in _changes(base.config, config):
+        words += _option(path, value)
+    words += ["--name", name] if name else []
+    words += ["--runs", str(runs.resolve())] if runs else []
+    return shlex.join(words)
+
+
+def study_beside(config: Mapping[str, Any]) -> StudyResult | None:
+    """What the study measured with this generator and these training patches; None where it has no such row."""
+    preset = PRESETS.get(str(config.get("preset")))
+    if preset is None or preset.study is None:
+        return None
+    return preset.study if _key(dump(preset.config)) == _key(config) else None
+
+
+def departures(config: Mapping[str, Any]) -> list[Difference]:
+    """Settings in which a saved config differs from its built-in preset, those of place and seed left out."""
+    preset = PRESETS.get(str(config.get("preset")))
+    if preset is None:
+        return []
+    old, new = dict(flatten(dump(preset.config))), dict(flatten(dict(config)))
+    skipped = ("data.source", "data.tissue.", "data.slides", "device", "seed", "training.")
+    return [
+        (path, old.get(path), new[path]) for path in new if new[path] != old.get(path) and not path.startswith(skipped)
+    ]
+
+
+def written(value: Any) -> str:
+    """A setting's value as `--set` reads it."""
+    if value is None:
+        return "none"
+    if isinstance(value, str) and parse_override(f"x={value}") == {"x": value}:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _base(preset: str, store: RunStore) -> RunConfig:
+    try:
+        return find_preset(preset).config
+    except ConfigError:
+        try:
+            folder = store.find(preset)
+        except RunFolderError:
+            folder = None
+        if folder is None:
+            raise
+        return load(folder.config)
+
+
+def _overrides(request: Request) -> Iterator[Tree]:
+    if request.data is not None:
+        yield {"data": {"source": request.data}}
+    if request.device is not None:
+        yield {"device": request.device}
+    yield from map(parse_override, request.overrides)
+
+
+def _with_absolute_paths(config: RunConfig, store: RunStore) -> RunConfig:
+    """The config with paths that mean the same from any folder."""
+    changes: Tree = {}
+    if config.data.source != TISSUE:
+        changes["source"] = _absolute_source(config.data.source, store)
+    if config.data.slides is not None:
+        changes["slides"] = str(Path(config.data.slides).expanduser().resolve())
+    return apply(config, [{"data": changes}]) if changes else config
+
+
+def _absolute_source(source: str, store: RunStore) -> str:
+    path = Path(source).expanduser()
+    if not path.exists() and "/" not in source:
+        try:
+            return str(store.find(source).path.resolve())
+        except RunFolderError:
+            pass
+    return str(path.resolve())
+
+
+def _changes(before: RunConfig, after: RunConfig) -> Iterator[tuple[str, Any]]:
+    """What to set, a generator's kind before its own settings."""
+    if before.generator is not None and after.generator is None:
+        yield "generator", None
+    for path, old, new in sorted(differences(before, after), key=lambda change: change[0] != "generator.kind"):
+        if path != "generator" and not (path.startswith("generator.") and after.generator is None) and new != old:
+            yield path, new
+
+
+def _option(path: str, value: Any) -> list[str]:
+    if path == "data.source" and isinstance(value, str):
+        return ["--data", value]
+    return ["--device", value] if path == "device" else ["--set", f"{path}={written(value)}"]
+
+
+def _key(config: Mapping[str, Any]) -> tuple[Any, ...]:
+    generator, classifier = config.get("generator") or {}, config.get("classifier") or {}
+    return (
+        *(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")),
+        classifier.get("train_on"),
+    )

@@ -1,0 +1,118 @@
+"""What `run` does, step by step."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.spec.config import RunConfig
+from engine.spec.errors import DeviceError
+from engine.spec.resolve import dump, flatten
+from engine.spec.run_folder import RunFolder, check_name
+from histotui import console
+from histotui.ask import ask, hide_progress
+from histotui.formats import NOTHING, count, size
+from histotui.settings import TISSUE, Request, Settled, command_for, settle, written
+from histotui.store import RunStore, runs_root
+from histotui.watching import Watch, watch
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a run is to be started and shown, which has no part in its result."""
+
+    name: str = ""
+    runs: Path | None = None
+    detach: bool = False
+    dry_run: bool = False
+    force: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+def launch(request: Request, manner: Manner) -> None:
+    """Settle, check, create, start and follow."""
+    name = check_name(manner.name) if manner.name else ""
+    store = RunStore(runs_root(manner.runs))
+    settled = settle(request, store)
+    if not manner.quiet:
+        _tell_settings(settled)
+    preflight = _preflight(settled.config, manner.quiet)
+    if manner.dry_run:
+        _print_plan(settled.config, preflight, manner.json)
+        return
+    _refuse_what_does_not_fit(preflight, manner.force)
+    if not manner.quiet:
+        _tell_preflight(preflight)
+    command = command_for(settled.config, name, manner.runs)
+    watch(lambda: _create(store, settled.config, command, name), Watch(manner.detach, manner.json, manner.quiet))
+
+
+def _create(store: RunStore, config: RunConfig, command: str, name: str) -> RunFolder:
+    return store.create(config.preset, dump(config), command, name)
+
+
+def _tell_settings(settled: Settled) -> None:
+    if settled.quickened:
+        console.say("--quick:")
+    for path, old, new in settled.quickened:
+        console.say(f"  {path}: {written(old)} -> {written(new)}")
+    if settled.config.data.source == TISSUE:
+        console.say("no --data: the built-in tissue is used; results on it say nothing about real tissue")
+
+
+def _preflight(config: RunConfig, quiet: bool) -> Tree:
+    tree = dump(config)
+    return ask("preflight", {"config": tree}, hide_progress if quiet else None)
+
+
+def _refuse_what_does_not_fit(preflight: Tree, force: bool) -> None:
+    if preflight.get("fits", True) or force:
+        return
+    binds, advice = preflight.get("binds"), preflight.get("advice")
+    need, room = size(preflight.get("peak_bytes")), size(preflight.get("available_bytes"))
+    lines = [f"it needs {need} and {_device(preflight)} has {room} free"]
+    lines += [f"what binds: {binds}"] if binds else []
+    lines += [str(advice)] if advice else []
+    raise DeviceError("\n".join([*lines, "--force starts it all the same"]))
+
+
+def _tell_preflight(preflight: Tree) -> None:
+    for label, value in preflight_lines(preflight):
+        console.say(f"{label:<12}{value}")
+
+
+def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
+    """What a run works with and needs, as labels and values."""
+    found = preflight.get("data") or {}
+    data = ", ".join(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key))
+    patches = found.get("patches")
+    lines = [
+        ("device", _device(preflight)),
+        ("data", data + (f", {count(patches)} patches" if isinstance(patches, int) else "")),
+        ("parameters", count(preflight.get("parameters"))),
+        ("memory", f"{size(preflight.get('peak_bytes'))} of {size(preflight.get('available_bytes'))}"),
+        ("disk", f"{size(preflight.get('disk_bytes'))} of {size(preflight.get('disk_free_bytes'))}"),
+    ]
+    lines += [("note", str(note)) for note in preflight.get("notes") or ()]
+    return [(label, value) for label, value in lines if value and value not in (NOTHING, f"{NOTHING} of {NOTHING}")]
+
+
+def _device(preflight: Tree) -> str:
+    device, name = preflight.get("device"), preflight.get("device_name")
+    return f"{device} ({name})" if device and name and name != device else str(name or device or "the device")
+
+
+def _print_plan(config: RunConfig, preflight: Tree, as_json: bool) -> None:
+    tree = dump(config)
+    if as_json:
+        console.out_json({"config": tree, "preflight": preflight})
+        return
+    for path, value in flatten(tree):
+        console.out(f"{path} = {written(value)}")
+    console.out()
+    for label, value in preflight_lines(preflight):
+        console.out(f"{label:<12}{value}")
+    if not preflight.get("fits", True):
+        console.out(f"{'fits':<12}no: {preflight.get('binds') or ''}; {preflight.get('advice') or ''}")

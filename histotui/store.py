@@ -1,0 +1,169 @@
+"""RunStore: the folder in which runs lie."""
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.spec.errors import RunFolderError, StorageError
+from engine.spec.run_folder import RunFolder, new_run_id
+from histotui.runs import LIVE, Life, life_of
+from histotui.summary import RunSummary, created_at, read_tree, summarize
+
+TRASH = ".trash"
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RunStore:
+    """Runs under one folder, each a folder of its own."""
+
+    root: Path
+
+    def folders(self) -> list[RunFolder]:
+        """Every run, oldest first."""
+        return sorted(_folders(self.root), key=lambda folder: (created_at(folder), folder.id))
+
+    def summaries(self) -> list[RunSummary]:
+        return [summarize(folder) for folder in self.folders()]
+
+    def find(self, reference: str) -> RunFolder:
+        """The run with this id, name or unique beginning of an id, or `@last`; RunFolderError with the nearest ones."""
+        return _find(reference, self.folders(), self.root)
+
+    def create(self, preset: str, config: Mapping[str, Any], command: str, name: str = "") -> RunFolder:
+        """A new run folder, listed from the moment that its config.json is whole."""
+        folder = self._new_folder(preset)
+        _write(folder.command, command.rstrip("\n") + "\n")
+        _write(folder.meta, json.dumps({"name": name, "tags": [], "notes": ""}, indent=2) + "\n")
+        _write(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
+        _sync_folder(folder.path)
+        return folder
+
+    def trash(self, folder: RunFolder) -> Path:
+        """Move a run to the trash; RunFolderError while it lives."""
+        state = summarize(folder).state
+        if state in LIVE or life_of(folder) is Life.ALIVE:
+            raise RunFolderError(f"{folder.id} is {state}: `histotui stop {folder.id}` first")
+        trash = self.root / TRASH
+        trash.mkdir(mode=0o700, exist_ok=True)
+        return _move(folder.path, trash / folder.id)
+
+    def restore(self, reference: str) -> RunFolder:
+        """Bring a run back from the trash."""
+        trash = self.root / TRASH
+        folder = _find(reference, sorted(_folders(trash), key=created_at), trash)
+        return RunFolder(_move(folder.path, self.root / folder.id))
+
+    def _new_folder(self, preset: str) -> RunFolder:
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for _ in range(_ATTEMPTS):
+                folder = RunFolder(self.root.resolve() / new_run_id(preset))
+                try:
+                    folder.path.mkdir(mode=0o700)
+                except FileExistsError:
+                    continue
+                return folder
+        except OSError as error:
+            raise StorageError(f"{self.root}: no run can be made here: {error.strerror}") from None
+        raise StorageError(f"{self.root}: no free name for a new run")
+
+
+def runs_root(option: Path | None) -> Path:
+    """Where runs lie: `--runs`, else $HISTOTUI_RUNS, else ./runs."""
+    return option or Path(os.environ.get("HISTOTUI_RUNS") or "runs")
+
+
+def _folders(root: Path) -> Iterator[RunFolder]:
+    try:
+        paths = list(root.iterdir())
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{root}: {error.strerror}") from None
+    for path in paths:
+        folder = RunFolder(path)
+        # A folder in which there is neither is one that is being made.
+        if not path.name.startswith(".") and (folder.config.exists() or folder.events.exists()):
+            yield folder
+
+
+def _find(reference: str, folders: list[RunFolder], root: Path) -> RunFolder:
+    if not folders:
+        raise RunFolderError(f"there are no runs in {root}")
+    if reference == "@last":
+        return folders[-1]
+    reference = _id_in_path(reference, root)
+    for matching in (_by_id, _by_name, _by_beginning):
+        found = matching(reference, folders)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            shown = ", ".join(folder.id for folder in found[:5]) + (", …" if len(found) > 5 else "")
+            raise RunFolderError(f"{reference!r} could be {len(found)} runs: {shown}")
+    known = [folder.id for folder in folders] + [name for folder in folders if (name := _name(folder))]
+    near = difflib.get_close_matches(reference, known, n=1)
+    raise RunFolderError(
+        f"no run {reference!r} in {root}" + (f"; did you mean {near[0]}?" if near else "; `histotui ls` lists them")
+    )
+
+
+def _id_in_path(reference: str, root: Path) -> str:
+    """The id in a path such as runs/20261123-154501-vae-2000-a1b2, as completion by the shell makes it."""
+    if "/" in reference and (path := Path(reference).resolve()).parent == root.resolve():
+        return path.name
+    return reference
+
+
+def _by_id(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
+    return [folder for folder in folders if folder.id == reference]
+
+
+def _by_name(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
+    return [folder for folder in folders if reference and _name(folder) == reference]
+
+
+def _by_beginning(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
+    return [folder for folder in folders if reference and folder.id.startswith(reference)]
+
+
+def _name(folder: RunFolder) -> str:
+    try:
+        return str(read_tree(folder.meta, missing_is_empty=True).get("name") or "")
+    except RunFolderError:
+        return ""
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all, readable by its owner alone."""
+    temporary = path.with_suffix(".tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _move(source: Path, target: Path) -> Path:
+    if target.exists():
+        raise RunFolderError(f"{target} exists already")
+    try:
+        return source.rename(target)
+    except OSError as error:
+        raise StorageError(f"{source}: cannot be moved to {target}: {error.strerror}") from None

@@ -1,0 +1,50 @@
+"""Starts an engine on a run folder and stays with it, or leaves it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from engine.spec.run_folder import RunFolder
+from histotui import console
+from histotui.details import details, readable
+from histotui.follow import Follower, Interrupts, raise_unless_finished
+from histotui.launcher import start_engine
+from histotui.report import print_report
+from histotui.summary import read_tree
+from histotui.views import choose_view
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How to stay with a run."""
+
+    detach: bool = False
+    json: bool = False
+    quiet: bool = False
+
+
+def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
+    """Start the engine on the prepared folder and follow it to its end, whose exit code is raised."""
+    # From here on Ctrl-C must not leave a folder without an engine.
+    with Interrupts().caught() as interrupts:
+        folder = prepare()
+        process = start_engine(folder)
+        if manner.detach:
+            _leave(folder, process.pid, manner.json)
+            return
+        interrupts.pass_on(process)
+        if not manner.quiet:
+            console.say(f"run         {folder.id}")
+        view = choose_view(read_tree(folder.config), folder.id, manner.quiet)
+        run = Follower(folder, view, process, interrupts).follow()
+    if manner.json:
+        console.out_json(details(folder))
+    raise_unless_finished(folder, run, interrupts)
+    if not manner.json:
+        print_report(readable(folder))
+
+
+def _leave(folder: RunFolder, pid: int, as_json: bool) -> None:
+    if as_json:
+        console.out_json({"id": folder.id, "folder": str(folder.path), "pid": pid})
+    else:
+        console.out(folder.id)
