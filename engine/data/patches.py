@@ -1,6 +1,7 @@
 """PatchSet: labelled patches in a packed array, the form in which every model sees them."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,3 +39,56 @@ class PatchSet:
     def select(self, positions: NDArray[np.int64]) -> "PatchSet":
         """The subset at these positions of this set."""
         return PatchSet(self.images, self.labels, self.rows[positions])
+
+    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Copy the patches at these positions into `out`, (len(positions), H, W, 3) uint8."""
+        # Any mode but "raise" lets numpy write into `out` without a copy of its own; positions are in range by construction.
+        np.take(self.images, self.rows[positions], axis=0, out=out, mode="clip")
+
+
+class Patches(Protocol):
+    """What a model is fitted or tested on: a set in one packed array, or several joined."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def own_labels(self) -> NDArray[np.uint8]: ...
+
+    @property
+    def tumours(self) -> int: ...
+
+    @property
+    def side(self) -> int: ...
+
+    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedPatches:
+    """Several sets, one after another, as one."""
+
+    parts: tuple[PatchSet, ...]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @property
+    def own_labels(self) -> NDArray[np.uint8]:
+        return np.concatenate([part.own_labels for part in self.parts])
+
+    @property
+    def tumours(self) -> int:
+        return sum(part.tumours for part in self.parts)
+
+    @property
+    def side(self) -> int:
+        return self.parts[0].side
+
+    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        start = 0
+        for part in self.parts:
+            mine = (positions >= start) & (positions < start + len(part))
+            patches = np.empty((int(mine.sum()), *out.shape[1:]), np.uint8)
+            part.gather(positions[mine] - start, patches)
+            out[mine] = patches
+            start += len(part)

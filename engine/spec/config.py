@@ -19,7 +19,9 @@ class TissueConfig(Frozen):
     train: int = Field(8000, ge=2, le=1_000_000, description="Training patches to render.")
     test: int = Field(2000, ge=2, le=1_000_000, description="Test patches to render, from other slides than training.")
     slides: int = Field(40, ge=2, le=10_000, description="Slides with a stain of their own that the patches come from.")
-    seed: int = Field(0, ge=0, le=2**31 - 1, description="The tissue is the same for the same seed, wherever it is made.")
+    seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="The tissue is the same for the same seed, wherever it is made."
+    )
 
 
 class DataConfig(Frozen):
@@ -35,14 +37,20 @@ class DataConfig(Frozen):
         "`auto` keeps official splits, else goes by slide where slides are known, else by hash.",
     )
     slides: str | None = Field(None, description="A CSV with columns `id,wsi` that names the slide of each patch.")
-    test_fraction: float = Field(0.25, gt=0, lt=1, description="Share held out for testing where there is no official test split.")
+    test_fraction: float = Field(
+        0.25, gt=0, lt=1, description="Share held out for testing where there is no official test split."
+    )
     duplicates: Literal["keep", "drop"] = Field(
         "keep",
         description="Identical patches within a split. Across splits they are always removed from training.",
     )
     broken: Literal["skip", "refuse"] = Field("skip", description="What to do about a patch that cannot be read.")
-    broken_limit: Fraction = Field(0.01, description="Share of broken patches above which the run refuses even when it may skip.")
-    limit: int | None = Field(None, ge=2, description="At most so many training patches, and a quarter as many test patches.")
+    broken_limit: Fraction = Field(
+        0.01, description="Share of broken patches above which the run refuses even when it may skip."
+    )
+    limit: int | None = Field(
+        None, ge=2, description="At most so many training patches, and a quarter as many test patches."
+    )
     tissue: TissueConfig = Field(default=TissueConfig(), description="The built-in tissue, where it is the source.")
 
 
@@ -58,7 +66,9 @@ class VaeConfig(FitConfig):
 
     kind: Literal["vae"] = "vae"
     latent_dim: int = Field(2000, ge=1, le=65_536, description="Dimensions of the latent z.")
-    channels: int = Field(16, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels.")
+    channels: int = Field(
+        16, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels."
+    )
     learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size.")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
@@ -69,19 +79,30 @@ class GanConfig(FitConfig):
     """Class-conditional convolutional GAN (Goodfellow et al. 2014, Mirza & Osindero 2014)."""
 
     kind: Literal["gan"] = "gan"
-    loss: Literal["bce", "wasserstein"] = Field("bce", description="Binary cross-entropy, or Wasserstein (Arjovsky et al. 2017).")
+    loss: Literal["bce", "wasserstein"] = Field(
+        "bce", description="Binary cross-entropy, or Wasserstein (Arjovsky et al. 2017)."
+    )
     latent_dim: int = Field(2000, ge=1, le=65_536, description="Dimensions of the latent z.")
-    channels: int = Field(16, ge=1, le=1024, description="Channels of the discriminator's first convolution; doubled at each of four levels.")
+    channels: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="Channels of the discriminator's first convolution; doubled at each of four levels.",
+    )
     embedding_dim: int = Field(512, ge=1, le=65_536, description="Dimensions of the generator's label embedding.")
     discriminator_norm: Literal["batch", "none"] = Field("batch", description="Normalisation inside the discriminator.")
-    discriminator_steps: int = Field(3, ge=1, le=100, description="Discriminator steps per generator step, each on a fresh batch.")
+    discriminator_steps: int = Field(
+        3, ge=1, le=100, description="Discriminator steps per generator step, each on a fresh batch."
+    )
     pretrain_steps: int = Field(0, ge=0, description="Discriminator steps before the generator's first.")
     discriminator_learning_rate: float = Field(5e-5, gt=0, le=1, description="Adam's step size for the discriminator.")
     generator_learning_rate: float = Field(5e-5, gt=0, le=1, description="Adam's step size for the generator.")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
     weight_clip: float | None = Field(None, gt=0, le=10, description="Keep the discriminator's weights within ± this.")
-    gradient_penalty: float = Field(0.0, ge=0, le=1000, description="Weight λ of the gradient penalty (Gulrajani et al. 2017).")
+    gradient_penalty: float = Field(
+        0.0, ge=0, le=1000, description="Weight λ of the gradient penalty (Gulrajani et al. 2017)."
+    )
 
     @model_validator(mode="after")
     def _penalty_needs_independent_patches(self) -> Self:
@@ -108,38 +129,50 @@ class ClassifierConfig(FitConfig):
 
     kind: Literal["cnn"] = "cnn"
     train_on: Literal["real", "synthetic", "both"] = Field("synthetic", description="The patches it is trained on.")
-    synthetic_proportion: float = Field(0.5, gt=0, lt=1, description="Share of synthetic patches when trained on both; all real ones are used.")
-    channels: int = Field(16, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels.")
+    synthetic_proportion: float = Field(
+        0.5, gt=0, lt=1, description="Share of synthetic patches when trained on both; all real ones are used."
+    )
+    channels: int = Field(
+        16, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels."
+    )
     learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size.")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
     flips: bool = Field(False, description="Augment with the eight flips and quarter turns.")
-    colour_jitter: float = Field(0.0, ge=0, le=0.5, description="Augment each patch's channels with gains and offsets up to this.")
+    colour_jitter: float = Field(
+        0.0, ge=0, le=0.5, description="Augment each patch's channels with gains and offsets up to this."
+    )
     validation: Literal["held-out", "official"] = Field(
         "held-out",
-        description="Patches that choose the best epoch: a share of its own training set, or the source's validation split.",
+        description="What chooses the best epoch: a share of its own training set, or the source's validation split.",
     )
-    validation_fraction: float = Field(0.25, gt=0, lt=1, description="Share of its own training set held out for validation.")
+    validation_fraction: float = Field(
+        0.25, gt=0, lt=1, description="Share of its own training set held out for validation."
+    )
 
 
 class EvaluationConfig(Frozen):
     """How the classifier is tested on real patches."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability from which a patch is called tumour.")
-    bootstrap: int = Field(0, ge=0, le=100_000, description="Bootstrap replicates for a second AUC interval; 0 for DeLong's alone.")
+    bootstrap: int = Field(
+        0, ge=0, le=100_000, description="Bootstrap replicates for a second AUC interval; 0 for DeLong's alone."
+    )
     ece_bins: int = Field(15, ge=2, le=1000, description="Bins of the expected calibration error.")
     reference: bool = Field(
         True,
-        description="Also train the same classifier on real patches for comparison, or take it from an earlier run on the same data.",
+        description="Also train the classifier on real patches, or take it from an earlier run with the same data.",
     )
 
 
 class TrainingConfig(Frozen):
     """How any model is fitted: numbers, cadence and checkpoints."""
 
-    precision: Literal["auto", "float32", "bfloat16"] = Field("auto", description="Arithmetic of the forward pass; `auto` is bfloat16 on CUDA.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Arithmetic of the forward pass; `auto` is bfloat16 on CUDA."
+    )
     compile: bool = Field(False, description="Compile the loss with torch.compile.")
-    deterministic: bool = Field(True, description="Same result for the same seed, device and thread count, at some cost on CUDA.")
+    deterministic: bool = Field(True, description="Same result for the same seed, device and thread count.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; all cores when not set.")
     log_every: int = Field(50, ge=1, description="Steps between metrics.")
     sample_every: int = Field(1, ge=1, description="Epochs between sample grids.")
@@ -151,10 +184,16 @@ class RunConfig(Frozen):
 
     preset: str = Field("custom", min_length=1, max_length=64, description="The preset it started from.")
     data: DataConfig = Field(default=DataConfig(), description="Where real patches come from and how they are divided.")
-    generator: GeneratorConfig | None = Field(None, description="The generator; none for a classifier on real patches alone.")
+    generator: GeneratorConfig | None = Field(
+        None, description="The generator; none for a classifier on real patches alone."
+    )
     synthesis: SynthesisConfig = Field(default=SynthesisConfig(), description="The synthetic training set.")
-    classifier: ClassifierConfig = Field(default=ClassifierConfig(train_on="real"), description="The classifier whose test AUC is the answer.")
-    evaluation: EvaluationConfig = Field(default=EvaluationConfig(), description="How the classifier is tested on real patches.")
+    classifier: ClassifierConfig = Field(
+        default=ClassifierConfig(train_on="real"), description="The classifier whose test AUC is the answer."
+    )
+    evaluation: EvaluationConfig = Field(
+        default=EvaluationConfig(), description="How the classifier is tested on real patches."
+    )
     training: TrainingConfig = Field(default=TrainingConfig(), description="How any model is fitted.")
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random in the run.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")

@@ -247,7 +247,7 @@ class EventReader:
 
 
 def parse_event(line: bytes | str) -> Event | None:
-    """The event in a line; None for names it does not know, unknown fields left out. RunFolderError for a newer schema."""
+    """The event in a line, unknown fields left out; None for unknown names. RunFolderError for a newer schema."""
     try:
         tree = json.loads(line)
         kind = EVENT_TYPES[tree["type"]]

@@ -67,7 +67,8 @@ def _gan(generator: GanConfig, changes: str) -> Preset:
 _BUILT_IN = (
     Preset(
         "baseline",
-        "The study's classifier on real patches, no generator. Against the study: the split keeps slides and duplicates apart.",
+        "The study's classifier on real patches, no generator. Against the study: the split keeps slides and "
+        "duplicates apart.",
         RunConfig(preset="baseline", classifier=ClassifierConfig(train_on="real")),
         StudyResult(0.3576, 0.8491, 0.9225),
     ),

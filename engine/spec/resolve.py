@@ -96,7 +96,11 @@ def flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
 def differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, Any]]:
     """Dotted path, old value and new value of every setting in which two configs differ."""
     old, new = dict(flatten(dump(before))), dict(flatten(dump(after)))
-    return [(path, old.get(path), new.get(path)) for path in [*old, *(new.keys() - old.keys())] if old.get(path) != new.get(path)]
+    return [
+        (path, old.get(path), new.get(path))
+        for path in [*old, *(new.keys() - old.keys())]
+        if old.get(path) != new.get(path)
+    ]
 
 
 def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -141,17 +145,26 @@ def _explain(detail: ErrorDetails) -> str:
     path = _field_path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
-            near = difflib.get_close_matches(path, [name for name, _ in fields()], n=1, cutoff=0.6)
-            return f"{path}: unknown" + (f"; did you mean {near[0]}?" if near else "; `histotui presets NAME` lists all settings")
+            return f"{path}: unknown; {_nearest(path)}"
         case "union_tag_not_found":
             return f"{path}.kind: needed to know which generator; one of {', '.join(generator_models())}"
         case "union_tag_invalid":
-            return f"{path}.kind: {_shown(detail['ctx']['tag'])} is not a generator; one of {', '.join(generator_models())}"
+            tag = _shown(detail["ctx"]["tag"])
+            return f"{path}.kind: {tag} is not a generator; one of {', '.join(generator_models())}"
         case "value_error":
             return f"{path}: {detail['ctx']['error']}" if path else str(detail["ctx"]["error"])
         case _:
             said = detail["msg"].removeprefix("Input ")
             return f"{path}: {_shown(detail['input'])} is not allowed; it {said}"
+
+
+def _nearest(path: str) -> str:
+    """What to do about a setting of this name that is not there."""
+    known = [name for name, _ in fields()]
+    if path in known:
+        return "another kind of generator has it; set generator.kind as well"
+    near = difflib.get_close_matches(path, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else "`histotui presets NAME` lists all settings"
 
 
 def _shown(value: object) -> str:
@@ -162,5 +175,9 @@ def _shown(value: object) -> str:
 def _field_path(location: tuple[int | str, ...]) -> str:
     """The dotted path that a user writes: pydantic's without the union's tag."""
     kinds = generator_models()
-    names = [str(part) for position, part in enumerate(location) if not (position == 1 and location[0] == "generator" and part in kinds)]
+    names = [
+        str(part)
+        for position, part in enumerate(location)
+        if not (position == 1 and location[0] == "generator" and part in kinds)
+    ]
     return ".".join(names)

@@ -1,0 +1,121 @@
+"""`python -P -m engine RUN_FOLDER`: run what the folder's config.json says, or go on where it stopped."""
+
+import hashlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from engine.control import StopFlag
+from engine.environment import write_environment
+from engine.spec.config import RunConfig
+from engine.spec.errors import DONE, HistotuiError, RunFolderError, Stopped
+from engine.spec.events import EventWriter, Resumed, RunFailed, RunFinished, RunStarted, RunStopped, read_first
+from engine.spec.process import ProcessIdentity, RunLock
+from engine.spec.resolve import load as load_config
+from engine.spec.run_folder import RunFolder
+from engine.spec.version import VERSION
+
+
+class Engine:
+    """One run of one folder, from its lock to its last event."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._stop = StopFlag()
+        self._stage = ""
+
+    def run(self) -> int:
+        """Do all that remains of the run; the exit code says how it ended."""
+        os.umask(0o077)
+        lock = RunLock(self._folder.lock)
+        lock.acquire()
+        self._stop.listen()
+        ProcessIdentity.current().write(self._folder.process)
+        with EventWriter(self._folder.events) as events:
+            return self._run_to_last_event(events)
+
+    def _run_to_last_event(self, events: EventWriter) -> int:
+        began = time.monotonic()
+        try:
+            self._work(events)
+        except Stopped as stopped:
+            events.write(RunStopped(stage=self._stage))
+            return stopped.exit_code
+        except HistotuiError as error:
+            print(f"error: {error}", file=sys.stderr, flush=True)
+            return self._fail(events, error, error.exit_code)
+        # The one place that catches everything: whatever happens, the folder says how the run ended.
+        except Exception as error:  # noqa: BLE001
+            traceback.print_exc()
+            return self._fail(events, error, HistotuiError.exit_code)
+        events.write(RunFinished(seconds=time.monotonic() - began))
+        return DONE
+
+    def _work(self, events: EventWriter) -> None:
+        config = self._load_config()
+        # torch takes seconds to import; everything above is checked before.
+        from engine.checkpoints import remove_partial
+        from engine.context import Context
+        from engine.device import choose_device, device_name, set_up
+        from engine.pipeline import run_stages
+
+        device = choose_device(config.device)
+        set_up(device, config.training)
+        self._announce(events, f"{device} ({device_name(device)})")
+        write_environment(self._folder.environment, device)
+        remove_partial(self._folder.checkpoints)
+        run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
+
+    def _load_config(self) -> RunConfig:
+        """The config, unless it has changed since the run began."""
+        first = read_first(self._folder.events)
+        known = first.config_sha256 if isinstance(first, RunStarted) else ""
+        if known and known != self._config_digest():
+            raise RunFolderError(
+                f"{self._folder.config}: changed since this run began; start a new run with it instead"
+            )
+        return load_config(self._folder.config)
+
+    def _config_digest(self) -> str:
+        try:
+            return hashlib.sha256(self._folder.config.read_bytes()).hexdigest()
+        except OSError as error:
+            raise RunFolderError(f"{self._folder.config}: cannot be read ({error})") from None
+
+    def _announce(self, events: EventWriter, device: str) -> None:
+        if read_first(self._folder.events) is None:
+            where = str(Path(__file__).parent)
+            digest = self._config_digest()
+            events.write(RunStarted(version=VERSION, engine=where, config_sha256=digest, device=device))
+        else:
+            events.write(Resumed(version=VERSION, device=device))
+
+    def _enter(self, stage: str) -> None:
+        self._stage = stage
+
+    def _fail(self, events: EventWriter, error: Exception, exit_code: int) -> int:
+        if read_first(self._folder.events) is None:
+            events.write(RunStarted(version=VERSION))
+        failed = RunFailed(error=type(error).__name__, message=str(error), exit_code=exit_code, stage=self._stage)
+        events.write(failed)
+        return exit_code
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -P -m engine RUN_FOLDER", file=sys.stderr)
+        return 2
+    folder = RunFolder(Path(arguments[0]).resolve())
+    try:
+        if not folder.config.exists():
+            raise RunFolderError(f"{folder.path}: not a run folder, it has no config.json")
+        return Engine(folder).run()
+    except HistotuiError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""Batches of packed patches: batch k is a function of (seed, k), so a run resumes without a sampler's state."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine.data.patches import Patches
+from engine.randomness import permutation
+from engine.spec.errors import ConfigError
+
+_DEVICE_SHARE = 0.5
+"""Share of the free device memory that patches may take."""
+
+
+class Gather(Protocol):
+    """Patches at some positions as (N, H, W, 3) uint8 on the device; a batch is valid until the next is asked for."""
+
+    def __call__(self, positions: NDArray[np.int64]) -> Tensor: ...
+
+
+class HostGather:
+    """Copies from the memory map into one buffer that every batch reuses."""
+
+    def __init__(self, patches: Patches, batch_size: int) -> None:
+        self._patches = patches
+        self._buffer = np.empty((batch_size, patches.side, patches.side, 3), np.uint8)
+
+    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
+        batch = self._buffer[: len(positions)]
+        self._patches.gather(positions, batch)
+        return torch.from_numpy(batch)
+
+
+class PinnedGather:
+    """Copies from the memory map into two page-locked buffers in turn and from there to the device, without waiting."""
+
+    def __init__(self, patches: Patches, batch_size: int, device: torch.device) -> None:
+        self._patches, self._device, self._turn = patches, device, 0
+        shape = (batch_size, patches.side, patches.side, 3)
+        self._buffers = [torch.empty(shape, dtype=torch.uint8, pin_memory=True) for _ in range(2)]
+        self._copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
+
+    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
+        self._turn = 1 - self._turn
+        copied, buffer = self._copied[self._turn], self._buffers[self._turn][: len(positions)]
+        copied.synchronize()
+        self._patches.gather(positions, buffer.numpy())
+        batch = buffer.to(self._device, non_blocking=True)
+        copied.record()
+        return batch
+
+
+class DeviceGather:
+    """Selects from patches that lie on the device whole."""
+
+    def __init__(self, patches: Patches, device: torch.device) -> None:
+        self._images = torch.empty((len(patches), patches.side, patches.side, 3), dtype=torch.uint8, device=device)
+        for positions in np.array_split(np.arange(len(patches)), max(1, len(patches) // 4096)):
+            chunk = np.empty((len(positions), patches.side, patches.side, 3), np.uint8)
+            patches.gather(positions, chunk)
+            self._images[positions[0] : positions[-1] + 1] = torch.from_numpy(chunk).to(device)
+
+    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
+        where = torch.from_numpy(positions).pin_memory().to(self._images.device, non_blocking=True)
+        return self._images.index_select(0, where)
+
+
+def gather_for(patches: Patches, batch_size: int, device: torch.device) -> Gather:
+    """The fastest way from these patches to this device that fits its memory."""
+    if device.type != "cuda":
+        return HostGather(patches, batch_size)
+    free, _ = torch.cuda.mem_get_info(device)
+    if len(patches) * patches.side**2 * 3 <= free * _DEVICE_SHARE:
+        return DeviceGather(patches, device)
+    return PinnedGather(patches, batch_size, device)
+
+
+class TrainingBatches:
+    """Shuffled batches without end; every epoch sees each patch at most once and leaves out what fills no batch."""
+
+    def __init__(self, patches: Patches, batch_size: int, seed: int, device: torch.device) -> None:
+        if len(patches) < batch_size:
+            raise ConfigError(
+                f"{len(patches)} training patches are fewer than one batch of {batch_size}: "
+                f"set the batch size to at most {len(patches)}"
+            )
+        self.steps_per_epoch = len(patches) // batch_size
+        self.batch_size = batch_size
+        self._size, self._seed = len(patches), seed
+        self._gather = gather_for(patches, batch_size, device)
+        self._labels = torch.from_numpy(patches.own_labels.astype(np.int64)).to(device)
+        self._epoch = -1
+        self._order: NDArray[np.int64] = np.empty(0, np.int64)
+
+    def positions(self, step: int) -> NDArray[np.int64]:
+        """Which patches step `step` (from 0) is made of, (batch_size,) int64."""
+        epoch, offset = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = permutation(self._size, self._seed, "order", epoch), epoch
+        return self._order[offset * self.batch_size : (offset + 1) * self.batch_size]
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images (B, H, W, 3) uint8 and labels (B,) int64 of one step, on the device."""
+        positions = self.positions(step)
+        return self._gather(positions), self._labels[torch.from_numpy(positions)]
+
+
+def in_order(patches: Patches, batch_size: int, device: torch.device) -> Iterator[tuple[int, Tensor]]:
+    """Every patch once: the position of each batch's first patch, and its images (B, H, W, 3) uint8 on the device."""
+    gather = PinnedGather(patches, batch_size, device) if device.type == "cuda" else HostGather(patches, batch_size)
+    for start in range(0, len(patches), batch_size):
+        yield start, gather(np.arange(start, min(start + batch_size, len(patches))))
+
+
+def to_float(images: Tensor) -> Tensor:
+    """(B, H, W, 3) uint8 bytes as (B, 3, H, W) float32 in [-1, 1], channels last in memory."""
+    return images.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """(B, 3, H, W) floats in [-1, 1] as (B, H, W, 3) uint8; what lies outside is clamped, never wrapped."""
+    return images.float().clamp(-1, 1).add(1).mul(127.5).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()

@@ -1,0 +1,140 @@
+"""Checkpoints: tensors as safetensors and the rest as JSON, in a folder that is complete or not there at all."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from engine.spec.errors import CheckpointError, StorageError
+
+KEEP = 2
+"""Complete checkpoints to keep of a stage at work, so that a damaged one has a predecessor."""
+
+_FINAL = "final"
+_TENSORS, _META, _MANIFEST = "state.safetensors", "state.json", "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything needed to go on: tensors by name, and values that JSON can hold."""
+
+    tensors: Mapping[str, Tensor]
+    meta: Mapping[str, Any]
+
+    def part(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix.`, without it."""
+        return {
+            name[len(prefix) + 1 :]: tensor for name, tensor in self.tensors.items() if name.startswith(f"{prefix}.")
+        }
+
+
+def prefixed(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with `prefix.` before their names, as `State.part` takes them apart."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+class CheckpointFolder:
+    """The checkpoints of one stage: `step-00000500/` while it is at work, `final/` when it is done."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def is_final(self) -> bool:
+        return (self.path / _FINAL / _MANIFEST).exists()
+
+    def save(self, step: int, state: State) -> Path:
+        """Write a checkpoint and forget the oldest. StorageError leaves what was there untouched."""
+        target = self.path / f"step-{step:08d}"
+        if not target.exists():
+            _write(target, state)
+        for old in self._steps()[:-KEEP]:
+            shutil.rmtree(old)
+        return target
+
+    def save_final(self, state: State) -> Path:
+        """Write the stage's result and remove its steps."""
+        target = self.path / _FINAL
+        if not target.exists():
+            _write(target, state)
+        for old in self._steps():
+            shutil.rmtree(old)
+        return target
+
+    def load_final(self) -> State:
+        return read(self.path / _FINAL)
+
+    def load_latest(self) -> tuple[State | None, list[str]]:
+        """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones."""
+        problems: list[str] = []
+        for folder in reversed(self._steps()):
+            try:
+                return read(folder), problems
+            except CheckpointError as error:
+                problems.append(str(error))
+                shutil.rmtree(folder)
+        return None, problems
+
+    def _steps(self) -> list[Path]:
+        return sorted(self.path.glob("step-*"))
+
+
+def read(folder: Path) -> State:
+    """A checkpoint, verified against its manifest; CheckpointError where it is missing or damaged."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        for name, expected in manifest["sha256"].items():
+            if _sha256(folder / name) != expected:
+                raise CheckpointError(f"{folder / name}: damaged, its content is not what was written")
+        return State(load_file(folder / _TENSORS), json.loads((folder / _META).read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: cannot be read ({error})") from None
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what a crash left half-written below `path`."""
+    for folder in path.glob("*/.partial-*"):
+        shutil.rmtree(folder)
+
+
+def _write(target: Path, state: State) -> None:
+    """Files, then their digests, then the rename that makes it a checkpoint; each on disk before the next."""
+    partial = target.parent / f".partial-{target.name}"
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+        save_file(tensors, partial / _TENSORS)
+        (partial / _META).write_text(json.dumps(state.meta), encoding="utf-8")
+        digests = {name: _sha256(partial / name) for name in (_TENSORS, _META)}
+        (partial / _MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
+        for path in (*partial.iterdir(), partial):
+            _fsync(path)
+        partial.rename(target)
+        _fsync(target.parent)
+    # A full disk shows as any of these, by whoever meets it first.
+    except (OSError, SafetensorError, RuntimeError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        free = shutil.disk_usage(target.parent).free if target.parent.exists() else 0
+        raise StorageError(f"{target}: cannot be written ({error}); {free / 2**20:.0f} MiB are free there") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,92 @@
+"""Devices: which there are, which a run gets, and how arithmetic is set up on it."""
+
+import os
+import platform
+from typing import Any
+
+import torch
+
+from engine.progress import Report
+from engine.spec.config import TrainingConfig
+from engine.spec.errors import DeviceError
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for `auto`, `cpu`, `cuda` or `cuda:N`; DeviceError where there is no such one."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and not count):
+        return torch.device("cpu")
+    index = int(name.partition(":")[2] or 0)
+    if index >= count:
+        found = ", ".join(f"cuda:{number}" for number in range(count)) or "no CUDA device"
+        raise DeviceError(f"device {name}: not there; this machine has cpu and {found}")
+    return torch.device("cuda", index)
+
+
+def device_name(device: torch.device) -> str:
+    """What people call it: the card's name, or the processor with its thread count."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {os.cpu_count()} threads"
+
+
+def set_up(device: torch.device, config: TrainingConfig) -> None:
+    """Threads, determinism and matrix arithmetic for this process."""
+    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    if config.deterministic:
+        # cuBLAS reads it when it first runs.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = not config.deterministic
+    torch.set_float32_matmul_precision("high")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+
+
+def compute_dtype(device: torch.device, config: TrainingConfig) -> torch.dtype:
+    """The dtype of the forward pass."""
+    if config.precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a run could take on this device now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123 - procfs, read line by line
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    raise DeviceError("/proc/meminfo has no MemAvailable: the free memory is not known")
+
+
+def describe_devices(_: dict[str, Any], __: Report) -> dict[str, Any]:
+    """Every device and what it offers, for `histotui doctor`."""
+    cpu = torch.device("cpu")
+    devices = [{"device": "cpu", "name": device_name(cpu), "free_bytes": free_memory(cpu), "bfloat16": True}]
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        device = torch.device("cuda", index)
+        devices.append(
+            {
+                "device": str(device),
+                "name": device_name(device),
+                "free_bytes": free_memory(device),
+                "bfloat16": torch.cuda.is_bf16_supported(),
+            }
+        )
+    return {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "chosen": str(choose_device("auto")),
+        "devices": devices,
+    }
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - procfs, read line by line
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, platform.machine())
+    except OSError:
+        return platform.machine()

@@ -1,0 +1,25 @@
+"""The generators: one file each, and one line here."""
+
+import importlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from engine.spec.config import GeneratorConfig
+
+if TYPE_CHECKING:
+    from engine.generators.base import Generator
+
+GENERATORS: Mapping[str, str] = MappingProxyType(
+    {
+        "vae": "engine.generators.vae:Vae",
+        "gan": "engine.generators.gan:Gan",
+    }
+)
+
+
+def build_generator(config: GeneratorConfig, side: int) -> "Generator":
+    """The generator of this config for patches of `side` pixels, with fresh weights."""
+    module, name = GENERATORS[config.kind].split(":")
+    generator: Generator = getattr(importlib.import_module(module), name)(config, side)
+    return generator

@@ -1,0 +1,59 @@
+"""Model and Generator: what the training loop asks of anything it trains."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """One optimizer's part of a training step."""
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+    learning_rate: float
+    betas: tuple[float, float]
+    every: int = 1
+    """It takes part in every so-manyth step."""
+    start: int = 0
+    """Steps before its first."""
+    weight_clip: float | None = None
+    """Keep its parameters within ± this."""
+
+    def is_due(self, step: int) -> bool:
+        """Whether it takes part in step `step`, counted from 0."""
+        return step >= self.start and (step + 1) % self.every == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`total` is back-propagated; `terms` are shown under their paper names. All are scalars."""
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class Model(nn.Module, ABC):
+    """Anything that the training loop trains: it states its optimizers as phases, in update order."""
+
+    @abstractmethod
+    def phases(self) -> tuple[Phase, ...]: ...
+
+    @abstractmethod
+    def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
+        """The loss of one phase on images (B, 3, H, W) in [-1, 1] and labels (B,) int64."""
+
+
+class Generator(Model):
+    """A class-conditional generator of patches."""
+
+    @abstractmethod
+    def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """One image per label, (B, 3, H, W), bounded by [-1, 1]. `rng` is a CPU generator that decides the sample."""
+
+
+def parameters_of(*modules: nn.Module) -> tuple[nn.Parameter, ...]:
+    return tuple(parameter for module in modules for parameter in module.parameters())

@@ -1,0 +1,124 @@
+"""Scores as pure functions of labels (N,) of 0 and 1, and probabilities or any other ranking (N,)."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import norm
+from sklearn.metrics import roc_curve
+
+from engine.spec.scores import Confusion, OperatingPoint, Roc
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class AucInterval:
+    """An AUC and the ends of its 95 % interval, all in 0..1."""
+
+    auc: float
+    low: float
+    high: float
+
+
+def delong(labels: Labels, ranking: Array, level: float = 0.95) -> AucInterval:
+    """AUC with DeLong's interval (DeLong et al. 1988), in one sort as in Sun & Xu (IEEE SPL 2014).
+
+    ValueError where a class is missing: an AUC compares the two.
+    """
+    order = np.argsort(ranking)
+    tumour = labels[order].astype(bool)
+    if tumour.all() or not tumour.any():
+        raise ValueError("AUC needs patches of both classes")
+    above, below = _placements(ranking[order], tumour)
+    auc = float(above.mean())
+    deviation = math.sqrt(_mean_variance(above) + _mean_variance(below))
+    reach = float(norm.ppf(0.5 + level / 2)) * deviation
+    return AucInterval(auc, max(0.0, auc - reach), min(1.0, auc + reach))
+
+
+def _placements(ranking: Array, tumour: NDArray[np.bool_]) -> tuple[Array, Array]:
+    """For each tumour the share of normals that it outranks, for each normal the share of tumours that outrank it.
+
+    `ranking` ascends; ties count half.
+    """
+    starts = np.flatnonzero(np.concatenate(([True], ranking[1:] != ranking[:-1])))
+    lengths = np.diff(starts, append=len(ranking))
+    tumours = np.add.reduceat(tumour, starts, dtype=np.int64)
+    normals = lengths - tumours
+    normals_below = np.cumsum(normals) - normals / 2
+    tumours_above = tumours.sum() - np.cumsum(tumours) + tumours / 2
+    return (
+        np.repeat(normals_below, tumours) / normals.sum(),
+        np.repeat(tumours_above, normals) / tumours.sum(),
+    )
+
+
+def _mean_variance(values: Array) -> float:
+    """Variance of the mean of these values; none is known of a single one."""
+    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+
+
+def bootstrap(labels: Labels, ranking: Array, replicates: int, seed: int, level: float = 0.95) -> tuple[float, float]:
+    """The AUC's percentile interval over resampled patches, drawn within each class."""
+    order = np.argsort(ranking)
+    ranking, tumour = ranking[order], labels[order].astype(bool)
+    starts = np.flatnonzero(np.concatenate(([True], ranking[1:] != ranking[:-1])))
+    tumours = np.add.reduceat(tumour, starts, dtype=np.int64)
+    normals = np.diff(starts, append=len(ranking)) - tumours
+    rng = np.random.default_rng(seed)
+    aucs = [_auc_of_counts(_resample(normals, rng), _resample(tumours, rng)) for _ in range(replicates)]
+    low, high = np.quantile(aucs, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _resample(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    total = int(counts.sum())
+    return rng.multinomial(total, counts / total)
+
+
+def _auc_of_counts(normals: NDArray[np.int64], tumours: NDArray[np.int64]) -> float:
+    """The AUC from how many patches of each class have each value of the ranking, values ascending."""
+    below = np.cumsum(normals) - normals / 2
+    return float((below * tumours).sum() / (normals.sum() * tumours.sum()))
+
+
+def probabilities(logits: Array) -> Array:
+    return np.asarray(expit(logits), np.float64)
+
+
+def cross_entropy(labels: Labels, logits: Array) -> float:
+    """Mean binary cross-entropy in nats, from logits: finite however sure the classifier is."""
+    return float(np.mean(np.logaddexp(0, logits) - labels * logits))
+
+
+def operating_point(labels: Labels, probability: Array, threshold: float) -> OperatingPoint:
+    """Decisions at `probability >= threshold`."""
+    called, tumour = probability >= threshold, labels.astype(bool)
+    tp, fn = int((called & tumour).sum()), int((~called & tumour).sum())
+    fp, tn = int((called & ~tumour).sum()), int((~called & ~tumour).sum())
+    confusion: Confusion = ((tn, fp), (fn, tp))
+    return OperatingPoint(threshold, (tp + tn) / len(labels), tp / max(1, tp + fn), tn / max(1, tn + fp), confusion)
+
+
+def calibration_error(labels: Labels, probability: Array, bins: int) -> float:
+    """Expected calibration error of P(tumour) over equal-width bins (Naeini et al. 2015), in 0..1."""
+    which = np.minimum((probability * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(which, weights=probability - labels, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def best_threshold(labels: Labels, probability: Array) -> float:
+    """The threshold with the highest sensitivity + specificity (Youden 1950)."""
+    fpr, tpr, thresholds = roc_curve(labels, probability)
+    return float(min(1.0, thresholds[int(np.argmax(tpr - fpr))]))
+
+
+def roc(labels: Labels, probability: Array, points: int = 200) -> Roc:
+    """The ROC curve, thinned to about so many points, both ends kept."""
+    fpr, tpr, _ = roc_curve(labels, probability)
+    kept = np.unique(np.linspace(0, len(fpr) - 1, min(points, len(fpr))).round().astype(np.int64))
+    return Roc(tuple(map(float, fpr[kept])), tuple(map(float, tpr[kept])))

@@ -1,0 +1,31 @@
+"""Sample grids as PNG files."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+COLUMNS = 8
+ROWS_PER_CLASS = 2
+PER_CLASS = COLUMNS * ROWS_PER_CLASS
+_GAP = 2
+
+
+def grid_labels() -> NDArray[np.int64]:
+    """The labels of a sample grid: rows of normal patches, then rows of tumour, (32,) int64."""
+    return np.repeat(np.array([0, 1], np.int64), PER_CLASS)
+
+
+def save_grid(path: Path, patches: NDArray[np.uint8]) -> None:
+    """Write patches (N, H, W, 3) uint8 as a grid of eight columns, in order, with a white gap between them."""
+    count, height, width, _ = patches.shape
+    rows = -(-count // COLUMNS)
+    canvas = np.full((rows * (height + _GAP) - _GAP, COLUMNS * (width + _GAP) - _GAP, 3), 255, np.uint8)
+    for number, patch in enumerate(patches):
+        top, left = number // COLUMNS * (height + _GAP), number % COLUMNS * (width + _GAP)
+        canvas[top : top + height, left : left + width] = patch
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    Image.fromarray(canvas).save(temporary, format="PNG")
+    temporary.replace(path)

@@ -1,0 +1,55 @@
+"""The pipeline: prepare, train the generator, synthesize, train the classifiers, evaluate."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from engine.context import Context
+from engine.spec.config import RunConfig
+from engine.spec.events import StageFinished, StageStarted
+from engine.spec.run_folder import RunFolder
+from engine.stages import classifier, evaluation, generator, prepare, reference, synthesis
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A part of a run: what it does, and how its folder shows that it is done."""
+
+    name: str
+    run: Callable[[Context], None]
+    is_complete: Callable[[RunFolder], bool]
+    is_needed: Callable[[RunConfig], bool] = lambda config: True
+
+
+def _has_generator(config: RunConfig) -> bool:
+    return config.generator is not None
+
+
+def _needs_reference(config: RunConfig) -> bool:
+    return config.evaluation.reference and config.classifier.train_on != "real"
+
+
+STAGES = (
+    Stage(prepare.STAGE, prepare.run, prepare.is_complete),
+    Stage(generator.STAGE, generator.run, generator.is_complete, _has_generator),
+    Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_generator),
+    Stage(classifier.STAGE, classifier.run, classifier.is_complete),
+    Stage(reference.STAGE, reference.run, reference.is_complete, _needs_reference),
+    Stage(evaluation.STAGE, evaluation.run, evaluation.is_complete),
+)
+
+
+def remaining(folder: RunFolder, config: RunConfig) -> Iterator[Stage]:
+    """The stages that a run still needs, in order."""
+    return (stage for stage in STAGES if stage.is_needed(config) and not stage.is_complete(folder))
+
+
+def run_stages(context: Context, enter: Callable[[str], None]) -> None:
+    """Run what remains; `enter` hears the name of each stage as it begins."""
+    for stage in remaining(context.folder, context.config):
+        enter(stage.name)
+        began = time.monotonic()
+        context.stop.raise_if_requested()
+        context.events.write(StageStarted(stage=stage.name))
+        stage.run(context)
+        context.events.write(StageFinished(stage=stage.name, seconds=time.monotonic() - began))

@@ -1,0 +1,191 @@
+"""The memory and disk that a run will need, from fake tensors, before anything is allocated."""
+
+import shutil
+import weakref
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from engine.batches import to_float
+from engine.classifiers import build_classifier
+from engine.data.inspection import probe
+from engine.device import choose_device, compute_dtype, device_name, free_memory
+from engine.generators import build_generator
+from engine.generators.base import Model
+from engine.progress import Report
+from engine.spec.config import FitConfig, RunConfig
+from engine.spec.resolve import apply, validate
+
+_CUDA_CONTEXT = 600 << 20
+"""Bytes that a CUDA context and its libraries take beside all tensors."""
+
+_CHECKPOINTS_AT_ONCE = 3
+"""Two complete checkpoints and the one being written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What training one model takes, in bytes; the peak has weights, gradients, optimizer and activations in it."""
+
+    stage: str
+    parameters: int
+    weights: int
+    optimizer: int
+    peak: int
+
+    @property
+    def standing(self) -> int:
+        """Weights, gradients and optimizer: what is there whatever the batch size."""
+        return 2 * self.weights + self.optimizer
+
+    @property
+    def binds(self) -> str:
+        return "weights and optimizer" if self.standing > self.peak / 2 else "activations"
+
+
+class PeakMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the bytes of every storage made while it is active, and their highest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.now = self.peak = 0
+        self._seen: set[int] = set()
+
+    def count(self, tensor: Tensor) -> None:
+        """Add a tensor's storage, once, until it is freed."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self._seen:
+            return
+        size = storage.nbytes()
+        self._seen.add(key)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+        weakref.finalize(storage, self._free, key, size)
+
+    def _free(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.count(leaf)
+        return result
+
+
+def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int, dtype: torch.dtype) -> Footprint:
+    """The memory that two training steps of a model take, without allocating any of it."""
+    with FakeTensorMode(), PeakMemory() as memory:
+        model = build().train()
+        weights = memory.now
+        optimizers = {phase: torch.optim.Adam(phase.parameters, lr=1e-3, fused=True) for phase in model.phases()}
+        # The second step is the first with the optimizers' moments in place.
+        for _ in range(2):
+            images = to_float(torch.zeros(batch_size, side, side, 3, dtype=torch.uint8))
+            labels = torch.zeros(batch_size, dtype=torch.int64)
+            for phase, optimizer in optimizers.items():
+                with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                    loss = model.loss(phase.name, images, labels)
+                optimizer.zero_grad(set_to_none=True)
+                loss.total.backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+                del loss
+        states = [
+            tensor
+            for optimizer in optimizers.values()
+            for state in optimizer.state.values()
+            for tensor in state.values()
+        ]
+        return Footprint(
+            stage=stage,
+            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            weights=weights,
+            optimizer=sum(tensor.nbytes for tensor in states),
+            peak=memory.peak,
+        )
+
+
+def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
+    """What each model of a run takes, the generator first."""
+    side = config.data.crop
+    found = []
+    if (generator := config.generator) is not None:
+        found.append(
+            footprint("generator", lambda: build_generator(generator, side), generator.batch_size, side, dtype)
+        )
+    classifier = config.classifier
+    found.append(
+        footprint("classifier", lambda: build_classifier(classifier, side), classifier.batch_size, side, dtype)
+    )
+    return found
+
+
+def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
+    """What a run will need and whether it fits; DeviceError or DataError where it cannot begin."""
+    config = validate(arguments["config"])
+    device = choose_device(config.device)
+    report("memory", 0, 1)
+    data = probe(config.data.source, config.data.slides)
+    dtype = compute_dtype(device, config.training)
+    found = footprints(config, dtype)
+    needed = max(found, key=lambda each: each.peak)
+    available, margin = free_memory(device), _CUDA_CONTEXT if device.type == "cuda" else 0
+    fits = needed.peak + margin <= available
+    disk, free = (
+        _disk_bytes(config, found, int(data["patches"])),
+        shutil.disk_usage(_existing(arguments.get("runs", "."))).free,
+    )
+    return {
+        "device": str(device),
+        "device_name": device_name(device),
+        "stage": needed.stage,
+        "parameters": needed.parameters,
+        "weights_bytes": needed.weights,
+        "optimizer_bytes": needed.optimizer,
+        "peak_bytes": needed.peak + margin,
+        "available_bytes": available,
+        "binds": needed.binds,
+        "fits": fits and disk <= free,
+        "advice": "" if fits else _advice(config, needed, available - margin, dtype),
+        "disk_bytes": disk,
+        "disk_free_bytes": free,
+        "stages": [asdict(each) | {"binds": each.binds} for each in found],
+        "data": data,
+    }
+
+
+def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
+    """Settings that would fit: a smaller batch where activations bind, a narrower network where weights do."""
+    generator = config.generator
+    owner: FitConfig = generator if generator is not None and needed.stage == "generator" else config.classifier
+    name = "batch_size" if needed.binds == "activations" else "channels"
+    value = int(getattr(owner, name)) // 2
+    while value >= 1:
+        smaller = apply(config, [{needed.stage: {name: value}}])
+        if max(each.peak for each in footprints(smaller, dtype)) <= available:
+            return f"--set {needed.stage}.{name}={value} would fit"
+        value //= 2
+    return f"no {name} is small enough for this device"
+
+
+def _disk_bytes(config: RunConfig, found: list[Footprint], patches: int) -> int:
+    """Synthetic patches, and the checkpoints that lie there at once."""
+    synthetic = 0
+    if config.generator is not None:
+        synthetic = int(patches * config.synthesis.ratio) * config.data.crop**2 * 3
+    return synthetic + _CHECKPOINTS_AT_ONCE * max(each.weights + each.optimizer for each in found)
+
+
+def _existing(path: str) -> Path:
+    """The nearest folder above that exists."""
+    folder = Path(path).resolve()
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())

@@ -1,0 +1,192 @@
+"""classifier: the classifier whose test AUC is the answer, trained on real or synthetic patches, or both."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from engine import metrics
+from engine.batches import TrainingBatches, in_order, to_float
+from engine.checkpoints import CheckpointFolder, State, prefixed
+from engine.classifiers import build_classifier
+from engine.classifiers.base import Classifier
+from engine.context import Context
+from engine.data.grouping import held_out
+from engine.data.patches import JoinedPatches, Patches, PatchSet
+from engine.fitting import Fit
+from engine.randomness import mix, permutation, seed_torch
+from engine.spec.config import ClassifierConfig
+from engine.spec.errors import ConfigError, DataError
+from engine.spec.events import Metrics
+from engine.spec.run_folder import RunFolder
+from engine.stages import prepare, synthesis
+from engine.stages.prepare import RealPatches
+from engine.trainer import Trainer
+
+STAGE = "classifier"
+_PREDICT_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingSet:
+    """What a classifier is fitted on, what chooses its epoch, and what to call both."""
+
+    fit: Patches
+    validation: Patches
+    trained_on: str
+    selected_on: str
+
+
+def is_complete(folder: RunFolder) -> bool:
+    return CheckpointFolder(folder.checkpoints / STAGE).is_final
+
+
+def run(context: Context) -> None:
+    """Train on what the config names; keep the epoch with the highest AUC on the validation patches."""
+    real = prepare.load(context)
+    fit_classifier(context, STAGE, training_set(context, real, context.config.classifier.train_on))
+
+
+def fit_classifier(context: Context, stage: str, patches: TrainingSet) -> None:
+    """Train the configured classifier on a training set, as the stage of this name. The same recipe for every set."""
+    config = context.config.classifier
+    seed = mix(context.config.seed, STAGE)
+    seed_torch(context.device, seed, "weights")
+    model = build_classifier(config, patches.fit.side)
+    batches = TrainingBatches(patches.fit, config.batch_size, seed, context.device)
+    trainer = Trainer(model, batches, context.config.training, seed, context.device)
+    selection = _BestEpoch(context, stage, model, patches)
+    fit = Fit(context, stage, trainer, config.epochs, selection)
+    fit.run()
+    fit.checkpoints.save_final(selection.result())
+
+
+def training_set(context: Context, real: RealPatches, train_on: str) -> TrainingSet:
+    """The patches to fit on and to validate on, by the config's protocol."""
+    config, seed = context.config.classifier, context.config.seed
+    if train_on == "real":
+        fit, validation = _hold_out(real.train, real.groups, config, seed)
+        chosen = TrainingSet(fit, validation, real.word, f"held-out {real.word} patches")
+    elif train_on == "synthetic":
+        fit, validation = _hold_out_synthetic(synthesis.load(context.folder), config, seed)
+        chosen = TrainingSet(fit, validation, "synthetic", "held-out synthetic patches")
+    else:
+        chosen = _both(context, real)
+    if config.validation == "official":
+        return TrainingSet(chosen.fit, _official(real), chosen.trained_on, f"the source's {real.word} validation split")
+    return chosen
+
+
+def _both(context: Context, real: RealPatches) -> TrainingSet:
+    config, seed = context.config.classifier, context.config.seed
+    synthetic = _share_of(synthesis.load(context.folder), len(real.train), config.synthetic_proportion, seed)
+    real_parts = _hold_out(real.train, real.groups, config, seed)
+    synthetic_parts = _hold_out_synthetic(synthetic, config, seed)
+    fit, validation = (JoinedPatches(pair) for pair in zip(real_parts, synthetic_parts, strict=True))
+    return TrainingSet(fit, validation, "both", f"held-out {real.word} and synthetic patches")
+
+
+def _share_of(synthetic: PatchSet, real: int, proportion: float, seed: int) -> PatchSet:
+    """As many synthetic patches as make this proportion of all, beside so many real ones."""
+    needed = round(real * proportion / (1 - proportion))
+    if needed > len(synthetic):
+        raise ConfigError(
+            f"classifier.synthetic_proportion {proportion} needs {needed} synthetic patches and there are "
+            f"{len(synthetic)}: set synthesis.ratio to {proportion / (1 - proportion):.2f}"
+        )
+    return synthetic.select(permutation(len(synthetic), seed, "share")[:needed])
+
+
+def _hold_out(
+    patches: PatchSet, groups: NDArray[np.uint64], config: ClassifierConfig, seed: int
+) -> tuple[PatchSet, PatchSet]:
+    fit, validation = held_out(patches, groups, config.validation_fraction, seed)
+    _require_both_classes(validation)
+    return fit, validation
+
+
+def _hold_out_synthetic(patches: PatchSet, config: ClassifierConfig, seed: int) -> tuple[PatchSet, PatchSet]:
+    """Synthetic patches have no slides and no repeats to keep together: every one is a group."""
+    groups = np.arange(len(patches.images), dtype=np.uint64)
+    return _hold_out(patches, groups, config, seed)
+
+
+def _official(real: RealPatches) -> PatchSet:
+    if not len(real.valid):
+        raise ConfigError(
+            "classifier.validation is 'official' and the source has no validation split: set it to 'held-out'"
+        )
+    _require_both_classes(real.valid)
+    return real.valid
+
+
+def _require_both_classes(validation: PatchSet) -> None:
+    if validation.tumours in (0, len(validation)):
+        raise DataError(
+            f"the {len(validation)} patches held out for validation have one class only and give no AUC: "
+            "use more patches, or set classifier.validation_fraction"
+        )
+
+
+def load(folder: RunFolder, stage: str, config: ClassifierConfig, side: int) -> tuple[Classifier, dict[str, Any]]:
+    """A trained classifier, and what is known of its training."""
+    state = CheckpointFolder(folder.checkpoints / stage).load_final()
+    model = build_classifier(config, side)
+    model.load_state_dict(state.part("model"))
+    return model.eval(), dict(state.meta)
+
+
+@torch.no_grad()
+def predict(context: Context, model: Classifier, patches: Patches) -> metrics.Array:
+    """Logits of tumour, (N,) float64. Raises Stopped where the run was asked to stop."""
+    model.eval()
+    logits = np.empty(len(patches), np.float64)
+    for start, images in in_order(patches, _PREDICT_BATCH, context.device):
+        context.stop.raise_if_requested()
+        logits[start : start + len(images)] = model(to_float(images)).double().cpu().numpy()
+    return logits
+
+
+class _BestEpoch:
+    """After each epoch the AUC on the validation patches, and the weights of the best one so far."""
+
+    def __init__(self, context: Context, stage: str, model: Classifier, patches: TrainingSet) -> None:
+        self._context, self._stage, self._model, self._patches = context, stage, model, patches
+        self._labels = patches.validation.own_labels
+        self._weights: dict[str, Tensor] = {}
+        self._best: dict[str, Any] = {"auc": -1.0, "epoch": 0, "threshold": 0.5}
+
+    def __call__(self, epoch: int, step: int) -> None:
+        logits = predict(self._context, self._model, self._patches.validation)
+        interval = metrics.delong(self._labels, logits)
+        if interval.auc > self._best["auc"]:
+            threshold = metrics.best_threshold(self._labels, metrics.probabilities(logits))
+            self._best = {"auc": interval.auc, "epoch": epoch, "threshold": threshold}
+            self._weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
+        prefix = "validation" if "synthetic" not in self._patches.selected_on else "synthetic_validation"
+        values = {f"{prefix}_auc": interval.auc, f"{prefix}_bce": metrics.cross_entropy(self._labels, logits)}
+        self._context.events.write(Metrics(stage=self._stage, step=step, epoch=epoch, values=values))
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return self._weights, self._best
+
+    def load(self, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
+        self._weights = {name: tensor.to(self._context.device) for name, tensor in tensors.items()}
+        self._best = dict(meta)
+
+    def result(self) -> State:
+        """The best epoch's weights and what the evaluation needs to know of them."""
+        about = {
+            "trained_on": self._patches.trained_on,
+            "selected_on": self._patches.selected_on,
+            "selected_epoch": self._best["epoch"],
+            "validation_auc": self._best["auc"],
+            "threshold": self._best["threshold"],
+            "n_train": len(self._patches.fit),
+            "n_train_tumour": self._patches.fit.tumours,
+        }
+        return State(prefixed("model", self._weights), about)

@@ -1,0 +1,161 @@
+"""evaluation: the classifiers tested on real patches, and the scores written down."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine import metrics
+from engine.context import Context
+from engine.data.patches import Patches
+from engine.randomness import mix
+from engine.spec.config import EvaluationConfig
+from engine.spec.events import Scored
+from engine.spec.run_folder import RunFolder
+from engine.spec.scores import Score, ScoreSheet, write_scores
+from engine.stages import classifier, prepare, reference, synthesis
+from engine.stages.prepare import RealPatches
+
+STAGE = "evaluation"
+
+Role = Literal["answer", "reference", "label fidelity"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One classifier on one set of patches."""
+
+    role: Role
+    stage: str
+    patches: Patches
+    tested_on: str
+
+
+def is_complete(folder: RunFolder) -> bool:
+    return folder.scores.exists()
+
+
+def run(context: Context) -> None:
+    """Test every classifier, then write predictions.npz and, last, scores.json."""
+    real = prepare.load(context)
+    tests = _tests(context, real)
+    report = context.reporter(STAGE)
+    scores: list[Score] = []
+    saved: dict[str, NDArray[Any]] = {}
+    for number, test in enumerate(tests):
+        report("classifiers tested", number, len(tests))
+        labels, logits, about = _predict(context, test, real.train.side)
+        scores.append(_score(context, test, real, labels, logits, about))
+        name = test.role.replace(" ", "_")
+        saved |= {f"{name}_labels": labels, f"{name}_probabilities": metrics.probabilities(logits)}
+    with context.folder.predictions.open("wb") as file:
+        np.savez_compressed(file, **saved)  # type: ignore[arg-type]
+    write_scores(context.folder.scores, ScoreSheet(tuple(scores), tuple(_notes(context, real, scores))))
+    for score in scores:
+        context.events.write(_scored(score))
+    report("classifiers tested", len(tests), len(tests))
+
+
+def _tests(context: Context, real: RealPatches) -> list[_Test]:
+    """The answer first; with a reference, that on real and, where there are any, on synthetic patches."""
+    tests = [_Test("answer", classifier.STAGE, real.test, _test_word(real))]
+    if reference.is_complete(context.folder):
+        tests.append(_Test("reference", reference.STAGE, real.test, _test_word(real)))
+    real_trained = _real_trained_stage(context)
+    if context.config.generator is not None and real_trained is not None:
+        tests.append(_Test("label fidelity", real_trained, synthesis.load(context.folder), "synthetic"))
+    return tests
+
+
+def _real_trained_stage(context: Context) -> str | None:
+    """The stage whose classifier has seen real patches alone."""
+    if context.config.classifier.train_on == "real":
+        return classifier.STAGE
+    return reference.STAGE if reference.is_complete(context.folder) else None
+
+
+def _test_word(real: RealPatches) -> str:
+    """What the test patches are; those of a run's synthetic set are the real ones that its run was tested on."""
+    return str(real.manifest["test_provenance"])
+
+
+def _predict(context: Context, test: _Test, side: int) -> tuple[NDArray[np.uint8], metrics.Array, dict[str, Any]]:
+    model, about = classifier.load(context.folder, test.stage, context.config.classifier, side)
+    logits = classifier.predict(context, model.to(context.device), test.patches)
+    return test.patches.own_labels, logits, about
+
+
+def _score(
+    context: Context,
+    test: _Test,
+    real: RealPatches,
+    labels: NDArray[np.uint8],
+    logits: metrics.Array,
+    about: dict[str, Any],
+) -> Score:
+    config, probability = context.config.evaluation, metrics.probabilities(logits)
+    interval = metrics.delong(labels, logits)
+    point = metrics.operating_point(labels, probability, config.threshold)
+    low, high = _bootstrap(config, labels, logits, context.config.seed)
+    return Score(
+        trained_on=about["trained_on"],
+        tested_on=test.tested_on,
+        role=test.role,
+        data=real.manifest["name"],
+        n_train=about["n_train"],
+        n_train_tumour=about["n_train_tumour"],
+        n_test=len(labels),
+        n_test_tumour=int(labels.sum()),
+        loss=metrics.cross_entropy(labels, logits),
+        accuracy=point.accuracy,
+        auc=interval.auc,
+        auc_low=interval.low,
+        auc_high=interval.high,
+        interval="DeLong 95 %",
+        ece=metrics.calibration_error(labels, probability, config.ece_bins),
+        sensitivity=point.sensitivity,
+        specificity=point.specificity,
+        confusion=point.confusion,
+        at_validation_threshold=metrics.operating_point(labels, probability, about["threshold"]),
+        selected_on=about["selected_on"],
+        selected_epoch=about["selected_epoch"],
+        roc=metrics.roc(labels, probability),
+        bootstrap_low=low,
+        bootstrap_high=high,
+        source_run=about.get("source_run"),
+    )
+
+
+def _bootstrap(
+    config: EvaluationConfig, labels: NDArray[np.uint8], logits: metrics.Array, seed: int
+) -> tuple[float | None, float | None]:
+    if not config.bootstrap:
+        return None, None
+    return metrics.bootstrap(labels, logits, config.bootstrap, mix(seed, "bootstrap"))
+
+
+def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str]:
+    """What a reader must know before comparing these numbers."""
+    notes = list(real.manifest["warnings"])
+    if real.manifest["test_provenance"] == "tissue":
+        notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
+    if any("synthetic" in score.selected_on for score in scores):
+        notes.append("The epoch was chosen on held-out synthetic patches, whose AUC says nothing about usefulness.")
+    notes.append(
+        "Intervals take patches as independent; patches of one slide are not, so they are narrower than the truth."
+    )
+    return notes
+
+
+def _scored(score: Score) -> Scored:
+    return Scored(
+        trained_on=score.trained_on,
+        tested_on=score.tested_on,
+        role=score.role,
+        n_test=score.n_test,
+        accuracy=score.accuracy,
+        auc=score.auc,
+        auc_low=score.auc_low,
+        auc_high=score.auc_high,
+    )

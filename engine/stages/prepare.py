@@ -1,0 +1,126 @@
+"""prepare: the source's patches packed, divided into splits, and the division written down."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.context import Context
+from engine.data.pack import Pack
+from engine.data.packing import pack
+from engine.data.patches import PatchSet
+from engine.data.splits import Division, divide
+from engine.pictures import PER_CLASS, save_grid
+from engine.randomness import permutation
+from engine.spec.errors import DataError, RunFolderError
+from engine.spec.events import ImageSaved
+from engine.spec.run_folder import RunFolder
+
+STAGE = "prepare"
+
+
+@dataclass(frozen=True, slots=True)
+class RealPatches:
+    """The run's real patches, divided. `groups` holds for each packed row which patches must stay on one side."""
+
+    train: PatchSet
+    valid: PatchSet
+    test: PatchSet
+    groups: NDArray[np.uint64]
+    manifest: dict[str, Any]
+
+    @property
+    def word(self) -> str:
+        """What to call them: `real`, or `tissue` where the built-in tissue stands in, or `synthetic`."""
+        return str(self.manifest["provenance"])
+
+
+def is_complete(folder: RunFolder) -> bool:
+    return _manifest_path(folder).exists()
+
+
+def run(context: Context) -> None:
+    """Pack, divide, and write splits.npz, then manifest.json, which makes the stage complete."""
+    packed = pack(context.config.data, context.reporter(STAGE))
+    division = divide(packed, context.config.data)
+    for message in division.warnings:
+        context.warn(STAGE, message)
+    folder = context.folder.data
+    folder.mkdir(exist_ok=True)
+    with (folder / "splits.npz").open("wb") as file:
+        np.savez_compressed(
+            file, train=division.train, valid=division.valid, test=division.test, groups=division.groups
+        )
+    _save_real_grid(context, packed, division)
+    partial = _manifest_path(context.folder).with_suffix(".tmp")
+    partial.write_text(json.dumps(_manifest(packed, division), indent=1) + "\n", encoding="utf-8")
+    partial.replace(_manifest_path(context.folder))
+
+
+def load(context: Context) -> RealPatches:
+    """The divided patches of a run whose prepare stage is complete, packed again where the cache has lost them."""
+    return _load(context.folder, context)
+
+
+@lru_cache(maxsize=1)
+def _load(folder: RunFolder, context: Context) -> RealPatches:
+    manifest = read_manifest(folder)
+    packed = pack(context.config.data, context.reporter(STAGE))
+    if packed.manifest.fingerprint != manifest["source_fingerprint"]:
+        raise DataError(
+            f"{context.config.data.source}: its patches are not those that this run began with "
+            f"({packed.manifest.fingerprint[:12]}, not {manifest['source_fingerprint'][:12]}); start a new run"
+        )
+    with np.load(folder.data / "splits.npz", allow_pickle=False) as splits:
+        train, valid, test = (
+            PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test")
+        )
+        return RealPatches(train, valid, test, splits["groups"], manifest)
+
+
+def read_manifest(folder: RunFolder) -> dict[str, Any]:
+    """What a run's patches are: source, counts, fingerprint."""
+    path = _manifest_path(folder)
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from None
+    return manifest
+
+
+def _manifest_path(folder: RunFolder) -> Path:
+    return folder.data / "manifest.json"
+
+
+def _manifest(packed: Pack, division: Division) -> dict[str, Any]:
+    counts = {
+        name: {"normal": int((packed.labels[rows] == 0).sum()), "tumour": int((packed.labels[rows] == 1).sum())}
+        for name, rows in (("train", division.train), ("valid", division.valid), ("test", division.test))
+    }
+    return {
+        "fingerprint": division.fingerprint,
+        "source_fingerprint": packed.manifest.fingerprint,
+        "layout": packed.manifest.kind,
+        "name": packed.manifest.name,
+        "provenance": packed.manifest.provenance,
+        "test_provenance": packed.manifest.test_provenance,
+        "divided": division.how,
+        "counts": counts,
+        "warnings": list(division.warnings),
+    }
+
+
+def _save_real_grid(context: Context, packed: Pack, division: Division) -> None:
+    """Real training patches in the rows of a sample grid, to lay beside the generated ones."""
+    rows = division.train[permutation(len(division.train), context.config.seed, "grid")]
+    chosen = np.concatenate([rows[packed.labels[rows] == label][:PER_CLASS] for label in (0, 1)])
+    path = context.folder.samples / STAGE / "step-000000.png"
+    save_grid(path, packed.images[chosen])
+    relative = str(path.relative_to(context.folder.path))
+    context.events.write(
+        ImageSaved(stage=STAGE, step=0, path=relative, caption="training patches, normal above tumour")
+    )

@@ -1,0 +1,126 @@
+"""synthesis: the synthetic training set, in the class ratio of the real one."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engine.batches import to_bytes
+from engine.context import Context, Meter
+from engine.data.patches import PatchSet
+from engine.generators.base import Generator
+from engine.randomness import generator as rng_at
+from engine.randomness import permutation
+from engine.spec.errors import RunFolderError, StorageError
+from engine.spec.run_folder import RunFolder
+from engine.stages import generator, prepare
+
+STAGE = "synthesis"
+_CHUNKS_PER_SAVE = 16
+
+
+def is_complete(folder: RunFolder) -> bool:
+    return (folder.synthetic / "manifest.json").exists()
+
+
+def run(context: Context) -> None:
+    """Sample chunk by chunk into a folder that is renamed when it is whole. Each chunk depends on the seed alone."""
+    real, partial = prepare.load(context).train, context.folder.path / "synthetic.partial"
+    labels = synthetic_labels(real, context.config.synthesis.ratio, context.config.seed)
+    try:
+        partial.mkdir(exist_ok=True)
+        _sample_all(context, generator.load(context), labels, partial, real.side)
+        np.save(partial / "labels.npy", labels, allow_pickle=False)
+        (partial / "manifest.json").write_text(
+            json.dumps(_manifest(context, labels), indent=1) + "\n", encoding="utf-8"
+        )
+        (partial / "progress.json").unlink()
+        shutil.rmtree(context.folder.synthetic, ignore_errors=True)
+        partial.rename(context.folder.synthetic)
+    except OSError as error:
+        raise StorageError(f"{partial}: the synthetic patches cannot be written ({error})") from error
+
+
+def load(folder: RunFolder) -> PatchSet:
+    """A run's synthetic patches, memory mapped."""
+    try:
+        images = np.load(folder.synthetic / "images.npy", mmap_mode="r", allow_pickle=False)
+        labels = np.load(folder.synthetic / "labels.npy", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{folder.synthetic}: the synthetic patches cannot be read ({error})") from None
+    return PatchSet(images, labels, np.arange(len(labels)))
+
+
+def synthetic_labels(real: PatchSet, ratio: float, seed: int) -> NDArray[np.uint8]:
+    """`ratio` labels for each real one, class by class, shuffled, (N,) uint8."""
+    tumours, normals = (max(1, round(ratio * count)) for count in (real.tumours, len(real) - real.tumours))
+    labels = np.repeat(np.array([0, 1], np.uint8), [normals, tumours])
+    return labels[permutation(len(labels), seed, "synthetic labels")]
+
+
+def _sample_all(context: Context, model: Generator, labels: NDArray[np.uint8], folder: Path, side: int) -> None:
+    size = context.config.synthesis.batch_size
+    done = _read_progress(folder)
+    images = _open_images(folder / "images.npy", (len(labels), side, side, 3), resume=done > 0)
+    meter = Meter(context.events, STAGE, len(labels), patches_per_step=1, start=done)
+    for number, start in enumerate(range(done, len(labels), size), start=1):
+        images[start : start + size] = _sample(context, model, labels[start : start + size], start)
+        done = min(start + size, len(labels))
+        meter.show(done)
+        if context.stop.requested or done == len(labels) or number % _CHUNKS_PER_SAVE == 0:
+            images.flush()
+            _write_progress(folder, done)
+        context.stop.raise_if_requested()
+
+
+@torch.no_grad()
+def _sample(context: Context, model: Generator, labels: NDArray[np.uint8], start: int) -> NDArray[np.uint8]:
+    on_device = torch.from_numpy(labels.astype(np.int64)).to(context.device)
+    samples = model.sample(on_device, rng_at(context.config.seed, STAGE, start))
+    patches: NDArray[np.uint8] = to_bytes(samples).cpu().numpy()
+    return patches
+
+
+def _open_images(path: Path, shape: tuple[int, ...], resume: bool) -> "np.memmap[Any, np.dtype[np.uint8]]":
+    mode = "r+" if resume and path.exists() else "w+"
+    if mode == "w+":
+        _require_space(path.parent, int(np.prod(shape)))
+    images: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(path, mode, np.uint8, shape)
+    return images
+
+
+def _require_space(folder: Path, size: int) -> None:
+    """A memory map on a full disk ends the process with SIGBUS, so the space is taken first."""
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise StorageError(
+            f"{folder}: {size / 2**20:.0f} MiB of synthetic patches do not fit in {free / 2**20:.0f} MiB of free space"
+        )
+
+
+def _read_progress(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / "progress.json").read_text(encoding="utf-8"))["done"])
+    except (OSError, ValueError, KeyError):
+        return 0
+
+
+def _write_progress(folder: Path, done: int) -> None:
+    temporary = folder / "progress.tmp"
+    temporary.write_text(json.dumps({"done": done}), encoding="utf-8")
+    temporary.replace(folder / "progress.json")
+
+
+def _manifest(context: Context, labels: NDArray[np.uint8]) -> dict[str, Any]:
+    return {
+        "count": len(labels),
+        "tumour": int(labels.sum()),
+        "preset": context.config.preset,
+        "seed": context.config.seed,
+        "run": context.folder.id,
+        "crop": context.config.data.crop,
+    }

@@ -1,0 +1,159 @@
+"""Trainer: one model, an optimizer for each of its phases, and the one step that trains anything."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.batches import TrainingBatches, to_float
+from engine.checkpoints import State, prefixed
+from engine.device import compute_dtype
+from engine.generators.base import Loss, Model, Phase
+from engine.randomness import seed_torch
+from engine.spec.config import TrainingConfig
+from engine.spec.errors import Diverged
+
+
+@dataclass(frozen=True, slots=True)
+class _Updater:
+    """A phase and its optimizer."""
+
+    phase: Phase
+    optimizer: torch.optim.Adam
+
+
+class Trainer:
+    """The state of a model in training. What a step does depends on the seed, the step and the weights alone.
+
+    Nothing in a step waits for the device. A loss or gradient that is not finite holds every update from then on, so
+    the weights stay those of the step before until `check_finite` reports it.
+    """
+
+    def __init__(
+        self, model: Model, batches: TrainingBatches, config: TrainingConfig, seed: int, device: torch.device
+    ) -> None:
+        self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.batches, self.device, self.seed = batches, device, seed
+        self.step = 0
+        self._dtype = compute_dtype(device, config)
+        self._updaters = [_Updater(phase, _adam(phase)) for phase in model.phases()]
+        for updater in self._updaters:
+            _clip(updater.phase)
+        self._loss = torch.compile(model.loss) if config.compile else model.loss
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+
+    def advance(self) -> None:
+        """One step: every phase that is due, on one batch."""
+        bytes_, labels = self.batches.at(self.step)
+        seed_torch(self.device, self.seed, "step", self.step)
+        images = to_float(bytes_)
+        self.model.train()
+        for number, updater in enumerate(self._updaters):
+            if updater.phase.is_due(self.step):
+                self._update(updater, self.step * len(self._updaters) + number, images, labels)
+        self.step += 1
+
+    def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
+        phase, optimizer = updater.phase, updater.optimizer
+        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+            loss: Loss = self._loss(phase.name, images, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()  # type: ignore[no-untyped-call]
+        norm = nn.utils.get_total_norm(p.grad for p in phase.parameters if p.grad is not None)
+        finite = torch.isfinite(loss.total.detach()) & torch.isfinite(norm)
+        self._first_bad = torch.where((self._first_bad < 0) & ~finite, moment, self._first_bad)
+        # The fused kernel leaves weights and moments alone where this is 1, as for torch.amp.GradScaler.
+        optimizer.found_inf = (self._first_bad >= 0).float()  # type: ignore[attr-defined]
+        optimizer.step()
+        _clip(phase)
+        self._note(dict(loss.terms) | {_norm_name(phase, self._updaters): norm})
+
+    def _note(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            value = value.detach()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
+            self._counts[name] = self._counts.get(name, 0) + 1
+
+    def take_means(self) -> dict[str, float]:
+        """The mean of each term since the last call. Waits for the device; raises Diverged as `check_finite` does."""
+        self.check_finite()
+        means = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts = {}, {}
+        return means
+
+    def check_finite(self) -> None:
+        """Raise Diverged where a loss or gradient of any step so far was not finite. Waits for the device."""
+        moment = int(self._first_bad)
+        if moment >= 0:
+            step, number = divmod(moment, len(self._updaters))
+            values = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
+            broken = [name for name, value in values.items() if not math.isfinite(value)]
+            raise NotFinite(self._updaters[number].phase.name, step, broken)
+
+    def state(self) -> State:
+        """Weights, optimizers, step and running means: all that decides how training goes on."""
+        tensors = prefixed("model", self.model.state_dict()) | prefixed("sum", self._sums)
+        for updater in self._updaters:
+            tensors |= prefixed(f"optimizer.{updater.phase.name}", optimizer_tensors(updater.optimizer))
+        return State(tensors, {"step": self.step, "counts": self._counts})
+
+    def load(self, state: State) -> None:
+        """Go on from a state."""
+        self.model.load_state_dict(state.part("model"))
+        for updater in self._updaters:
+            load_optimizer(updater.optimizer, state.part(f"optimizer.{updater.phase.name}"))
+        self.step = state.meta["step"]
+        self._counts = dict(state.meta["counts"])
+        self._sums = {name: total.to(self.device) for name, total in state.part("sum").items()}
+
+
+class NotFinite(Diverged):
+    """A loss or gradient norm that became NaN or infinite, and where."""
+
+    def __init__(self, phase: str, step: int, terms: list[str]) -> None:
+        super().__init__(
+            f"step {step}, phase {phase}: {', '.join(terms) or 'the loss'} is not finite; the weights are those of the "
+            "step before. Lower the learning rate, or set training.precision to float32"
+        )
+        self.phase, self.step, self.terms = phase, step, terms
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """An optimizer's state as flat names: `3.exp_avg` is that of its fourth parameter."""
+    states: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
+    return {f"{number}.{name}": tensor for number, state in states.items() for name, tensor in state.items()}
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put what `optimizer_tensors` gave back."""
+    parameters: list[Tensor] = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    states: dict[int, dict[str, Any]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        states.setdefault(int(number), {})[name] = _laid_out_like(parameters[int(number)], tensor)
+    optimizer.load_state_dict({"state": states, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A copy with the parameter's strides: the fused kernel walks both in memory order."""
+    return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor.clone()
+
+
+@torch.no_grad()
+def _clip(phase: Phase) -> None:
+    """Bring every weight of the phase within its limit (Arjovsky et al. 2017)."""
+    if phase.weight_clip is not None:
+        for parameter in phase.parameters:
+            parameter.clamp_(-phase.weight_clip, phase.weight_clip)
+
+
+def _adam(phase: Phase) -> torch.optim.Adam:
+    return torch.optim.Adam(phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=True)
+
+
+def _norm_name(phase: Phase, updaters: list[_Updater]) -> str:
+    return "grad_norm" if len(updaters) == 1 else f"grad_norm_{phase.name[0]}"

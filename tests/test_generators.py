@@ -1,0 +1,134 @@
+"""Generators and losses on toy sizes: shapes, bounds, closed forms."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from engine.batches import to_bytes, to_float
+from engine.classifiers.augment import dihedral, shift_colours
+from engine.generators import GENERATORS, build_generator
+from engine.generators.base import parameters_of
+from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_saturating_loss
+from engine.generators.vae import kl_to_standard_normal, squared_error
+from engine.randomness import generator as rng_at
+from engine.spec.config import GanConfig, VaeConfig
+from engine.spec.resolve import generator_models
+
+TOYS = {"vae": VaeConfig(latent_dim=3, channels=2), "gan": GanConfig(latent_dim=3, channels=2, embedding_dim=4)}
+
+
+def test_registry_and_configuration_name_the_same_generators() -> None:
+    assert set(GENERATORS) == set(generator_models()) == set(TOYS)
+
+
+@pytest.mark.parametrize("side", [16, 64, 96])
+@pytest.mark.parametrize("kind", TOYS)
+def test_samples_are_bounded_and_follow_the_generator_alone(kind: str, side: int) -> None:
+    model = build_generator(TOYS[kind], side).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(30)  # far enough that an unbounded output would leave [-1, 1]
+        labels = torch.tensor([0, 1, 1])
+        one, other = (model.sample(labels, rng_at(5, "x")) for _ in range(2))
+    assert one.shape == (3, 3, side, side)
+    assert one.abs().max() <= 1
+    assert torch.equal(one, other)
+    assert not torch.equal(one[1], one[2])
+
+
+@pytest.mark.parametrize("kind", TOYS)
+def test_the_label_decides_the_sample(kind: str) -> None:
+    model = build_generator(TOYS[kind], 16).eval()
+    with torch.no_grad():
+        normal, tumour = (model.sample(torch.tensor([label]), rng_at(1)) for label in (0, 1))
+    assert not torch.equal(normal, tumour)
+
+
+def test_kl_of_known_gaussians() -> None:
+    assert kl_to_standard_normal(torch.zeros(4, 5), torch.zeros(4, 5)) == 0
+    mu, log_var = torch.full((2, 3), 1.0), torch.full((2, 3), math.log(4.0))
+    assert kl_to_standard_normal(mu, log_var).item() == pytest.approx(3 * 0.5 * (1 + 4 - 1 - math.log(4)))
+
+
+def test_squared_error_is_in_units_of_the_channel_range() -> None:
+    black, white = torch.full((2, 3, 4, 4), -1.0), torch.full((2, 3, 4, 4), 1.0)
+    assert squared_error(black, white) == 3 * 4 * 4
+
+
+def test_vae_loss_adds_its_terms() -> None:
+    model = build_generator(VaeConfig(latent_dim=3, channels=2, kl_weight=0.5), 16)
+    loss = model.loss("model", torch.zeros(4, 3, 16, 16), torch.tensor([0, 1, 0, 1]))
+    assert loss.total.item() == pytest.approx((loss.terms["recon"] + 0.5 * loss.terms["kl"]).item())
+
+
+def test_gan_losses_from_known_logits() -> None:
+    even = torch.zeros(3)
+    assert discriminator_bce(even, even).item() == pytest.approx(2 * math.log(2))
+    assert non_saturating_loss(even).item() == pytest.approx(math.log(2))
+    assert discriminator_bce(torch.full((3,), 50.0), torch.full((3,), -50.0)).item() == pytest.approx(0, abs=1e-6)
+
+
+class Linear(nn.Module):
+    """A critic whose slope is known."""
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return 3 * images[:, 0, 0, 0] + 4 * images[:, 0, 0, 1]
+
+
+def test_gradient_penalty_of_a_known_slope() -> None:
+    images = torch.randn(5, 3, 4, 4)
+    assert gradient_penalty(Linear(), images, -images, torch.zeros(5)).item() == pytest.approx((5 - 1) ** 2, rel=1e-5)
+
+
+def test_generated_patches_are_judged_with_the_labels_they_were_made_for() -> None:
+    model = build_generator(TOYS["gan"], 16)
+    assert isinstance(model, Gan)
+    seen = []
+    model.generator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1].tolist()))
+    model.discriminator.register_forward_hook(lambda _, inputs, __: seen.append(inputs[1].tolist()))
+    labels = torch.tensor([0, 1, 1, 0])
+    for phase in ("discriminator", "generator"):
+        model.loss(phase, torch.zeros(4, 3, 16, 16), labels)
+    assert seen == [labels.tolist()] * 5
+
+
+def test_discriminator_steps_leave_the_generator_without_gradient() -> None:
+    model = build_generator(TOYS["gan"], 16)
+    assert isinstance(model, Gan)
+    model.loss("discriminator", torch.zeros(4, 3, 16, 16), torch.tensor([0, 1, 1, 0])).total.backward()
+    assert all(parameter.grad is None for parameter in parameters_of(model.generator))
+    assert all(parameter.grad is not None for parameter in parameters_of(model.discriminator))
+
+
+def test_phases_hold_every_parameter_once() -> None:
+    for kind, config in TOYS.items():
+        model = build_generator(config, 16)
+        held = [parameter for phase in model.phases() for parameter in phase.parameters]
+        assert len(held) == len({id(parameter) for parameter in held}) == len(list(model.parameters())), kind
+
+
+def test_bytes_survive_the_way_to_floats_and_back() -> None:
+    every = torch.arange(256, dtype=torch.uint8).repeat(3).reshape(1, 16, 16, 3)
+    assert torch.equal(to_bytes(to_float(every)), every)
+
+
+def test_values_out_of_range_are_clamped_and_never_wrap() -> None:
+    values = torch.tensor([-3.0, -1.01, 1.01, 3.0]).view(1, 1, 2, 2).expand(1, 3, 2, 2)
+    assert to_bytes(values)[0, :, :, 0].flatten().tolist() == [0, 0, 255, 255]
+
+
+def test_the_eight_orientations_are_eight() -> None:
+    image = torch.arange(9.0).view(1, 1, 3, 3).expand(8, 3, 3, 3)
+    turned = dihedral(image, torch.arange(8))
+    assert len({tuple(each.flatten().tolist()) for each in turned}) == 8
+    assert torch.equal(turned[0], image[0])
+    assert torch.equal(turned[1], image[0].flip(1))
+    assert torch.equal(turned[4], image[0].transpose(1, 2))
+
+
+def test_colour_shifts_stay_in_range_and_are_per_channel() -> None:
+    shifted = shift_colours(torch.full((4, 3, 2, 2), 0.9), 0.5)
+    assert shifted.abs().max() <= 1
+    assert len(set(shifted[:, :, 0, 0].flatten().tolist())) > 4

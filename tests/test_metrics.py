@@ -1,0 +1,91 @@
+"""Metrics against scikit-learn, closed forms and counts done by hand."""
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import auc, log_loss, roc_auc_score
+
+from engine import metrics
+
+
+def toy(size: int = 400, ties: bool = False) -> tuple[metrics.Labels, metrics.Array]:
+    rng = np.random.default_rng(3)
+    labels = (rng.random(size) < 0.4).astype(np.uint8)
+    logits = rng.normal(size=size) + labels
+    return labels, np.round(logits, 1) if ties else logits
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_auc_equals_scikit_learn(ties: bool) -> None:
+    labels, logits = toy(ties=ties)
+    assert metrics.delong(labels, logits).auc == pytest.approx(roc_auc_score(labels, logits), abs=1e-12)
+
+
+def test_delong_variance_equals_its_definition() -> None:
+    labels, logits = toy(60, ties=True)
+    tumour, normal = logits[labels == 1], logits[labels == 0]
+    psi = (tumour[:, None] > normal).astype(float) + 0.5 * (tumour[:, None] == normal)
+    variance = psi.mean(1).var(ddof=1) / len(tumour) + psi.mean(0).var(ddof=1) / len(normal)
+    interval = metrics.delong(labels, logits)
+    assert interval.high - interval.auc == pytest.approx(norm.ppf(0.975) * variance**0.5, abs=1e-12)
+    assert interval.auc - interval.low == pytest.approx(norm.ppf(0.975) * variance**0.5, abs=1e-12)
+
+
+def test_delong_interval_covers_the_true_auc_about_95_times_in_100() -> None:
+    rng, truth, covered = np.random.default_rng(0), norm.cdf(1 / 2**0.5), 0
+    for _ in range(400):
+        labels = np.repeat(np.array([0, 1], np.uint8), 100)
+        interval = metrics.delong(labels, rng.normal(size=200) + labels)
+        covered += interval.low <= truth <= interval.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_auc_of_one_class_is_refused() -> None:
+    with pytest.raises(ValueError, match="both classes"):
+        metrics.delong(np.ones(5, np.uint8), np.arange(5.0))
+
+
+def test_interval_of_a_perfect_ranking_stays_within_bounds() -> None:
+    interval = metrics.delong(np.array([0, 0, 1, 1], np.uint8), np.array([1.0, 2, 3, 4]))
+    assert (interval.auc, interval.low, interval.high) == (1.0, 1.0, 1.0)
+
+
+def test_bootstrap_agrees_with_delong_and_with_its_seed() -> None:
+    labels, logits = toy(2000)
+    interval = metrics.delong(labels, logits)
+    low, high = metrics.bootstrap(labels, logits, replicates=1000, seed=1)
+    assert low == pytest.approx(interval.low, abs=0.005)
+    assert high == pytest.approx(interval.high, abs=0.005)
+    assert metrics.bootstrap(labels, logits, 50, seed=1) == metrics.bootstrap(labels, logits, 50, seed=1)
+
+
+def test_cross_entropy_equals_scikit_learn_and_stays_finite() -> None:
+    labels, logits = toy()
+    assert metrics.cross_entropy(labels, logits) == pytest.approx(log_loss(labels, metrics.probabilities(logits)))
+    assert metrics.cross_entropy(np.array([1], np.uint8), np.array([-1000.0])) == pytest.approx(1000)
+
+
+def test_operating_point_counts() -> None:
+    labels = np.array([0, 0, 0, 1, 1], np.uint8)
+    point = metrics.operating_point(labels, np.array([0.1, 0.5, 0.6, 0.4, 0.9]), 0.5)
+    assert point.confusion == ((1, 2), (1, 1))
+    assert (point.accuracy, point.sensitivity, point.specificity) == (0.4, 0.5, pytest.approx(1 / 3))
+
+
+def test_calibration_error_of_known_bins() -> None:
+    labels = np.array([0, 1, 1, 1], np.uint8)
+    # Two bins: (0.2, 0.4) with a share of tumour of 0.5, and (0.9, 1.0) with 1.
+    assert metrics.calibration_error(labels, np.array([0.2, 0.4, 0.9, 1.0]), 2) == pytest.approx((0.4 + 0.1) / 4)
+
+
+def test_best_threshold_separates_where_it_can() -> None:
+    labels = np.array([0, 0, 1, 1], np.uint8)
+    assert metrics.best_threshold(labels, np.array([0.1, 0.2, 0.7, 0.8])) == pytest.approx(0.7)
+
+
+def test_roc_keeps_both_ends_and_its_area() -> None:
+    labels, logits = toy(5000)
+    curve = metrics.roc(labels, metrics.probabilities(logits))
+    assert (curve.fpr[0], curve.tpr[0], curve.fpr[-1], curve.tpr[-1]) == (0, 0, 1, 1)
+    assert len(curve.fpr) <= 200
+    assert auc(curve.fpr, curve.tpr) == pytest.approx(metrics.delong(labels, logits).auc, abs=0.01)
