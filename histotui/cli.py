@@ -9,9 +9,16 @@ import typer
 
 from engine.spec.errors import DONE, INTERRUPTED, ConfigError, HistotuiError, Stopped
 from histotui import __version__, console
+from histotui.commands.comparing import compare
+from histotui.commands.data import data
+from histotui.commands.doctor import doctor
+from histotui.commands.ending import resume, stop
+from histotui.commands.following import follow, logs
 from histotui.commands.launch import run
 from histotui.commands.listing import ls
+from histotui.commands.presets import presets
 from histotui.commands.show import show
+from histotui.commands.trash import restore, rm
 
 # typer has carried click inside itself since 0.26; its exports name the base class in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -23,9 +30,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(run)
-app.command()(ls)
-app.command()(show)
+for command in (run, presets, ls, show, compare, follow, logs, stop, resume, rm, restore):
+    app.command()(command)
+app.add_typer(data, name="data")
+app.command()(doctor)
 
 
 def _print_version(wanted: bool) -> None:

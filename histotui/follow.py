@@ -11,6 +11,7 @@ from types import FrameType
 
 from engine.spec.errors import DONE, INTERRUPTED, HistotuiError, Stopped
 from engine.spec.events import Event, EventReader, RunFailed, RunFinished, RunStopped
+from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.runs import LIVE, Run
 from histotui.summary import summarize
@@ -33,32 +34,37 @@ class RunError(HistotuiError):
 class Interrupts:
     """Counts the requests to end: the first asks the engine to stop, the second kills it and its workers."""
 
-    process: subprocess.Popen[bytes] | None = None
     count: int = 0
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.count += 1
-        if self.process is not None:
-            self.pass_on(self.process)
-
-    def pass_on(self, process: subprocess.Popen[bytes]) -> None:
-        self.process = process
-        if process.poll() is not None or not self.count:
-            return
-        if self.count == 1:
-            process.send_signal(signal.SIGTERM)
-        else:
-            os.killpg(process.pid, signal.SIGKILL)
+    _passed_on: int = 0
 
     @contextlib.contextmanager
     def caught(self) -> Iterator["Interrupts"]:
         """Within this, Ctrl-C and SIGTERM are for the engine."""
-        old = {number: signal.signal(number, self) for number in (signal.SIGINT, signal.SIGTERM)}
+        old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield self
         finally:
             for number, handler in old.items():
                 signal.signal(number, handler)
+
+    def pass_on(self, folder: RunFolder, process: subprocess.Popen[bytes]) -> str:
+        """Tell the engine what was asked since the last call; what was done, for people."""
+        if self.count == self._passed_on or process.poll() is not None:
+            return ""
+        if self.count > 1:
+            self._passed_on = self.count
+            os.killpg(process.pid, signal.SIGKILL)
+            return "killed"
+        identity = ProcessIdentity.read(folder.process)
+        if identity is None or identity.pid != process.pid:
+            # An engine that has not said who it is does not listen yet, and a signal would end it without a word.
+            return ""
+        self._passed_on = 1
+        process.send_signal(signal.SIGTERM)
+        return "stopping with a checkpoint; Ctrl-C again kills it"
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
 
 
 @dataclass(slots=True)
@@ -72,7 +78,6 @@ class Follower:
     interrupts: Interrupts = field(default_factory=Interrupts)
     run: Run = field(default_factory=Run)
     _next_look: float = 0.0
-    _noted: int = 0
 
     def follow(self) -> Run:
         """The run as it ended."""
@@ -87,7 +92,7 @@ class Follower:
                 self._show(reader.read())
                 if over:
                     return self.run
-                self._note_interrupts()
+                self._pass_on_interrupts()
                 time.sleep(_POLL)
 
     def _show(self, events: list[Event]) -> None:
@@ -106,13 +111,12 @@ class Follower:
         self._next_look = time.monotonic() + _LIFE_EVERY
         return summarize(self.folder).state not in LIVE
 
-    def _note_interrupts(self) -> None:
-        if self.interrupts.count != self._noted:
-            self._noted = self.interrupts.count
-            self.view.note("stopping; Ctrl-C again kills it" if self._noted == 1 else "killed")
+    def _pass_on_interrupts(self) -> None:
+        if self.process is not None and (done := self.interrupts.pass_on(self.folder, self.process)):
+            self.view.note(done)
 
 
-def raise_unless_finished(folder: RunFolder, run: Run, interrupts: Interrupts) -> None:
+def raise_unless_finished(folder: RunFolder, run: Run, killed: bool) -> None:
     """Turn the end of a run into the error that the exit code comes from."""
     match run.outcome:
         case RunFinished():
@@ -123,7 +127,7 @@ def raise_unless_finished(folder: RunFolder, run: Run, interrupts: Interrupts) -
         case RunFailed() as failed:
             code = failed.exit_code if failed.exit_code != DONE else HistotuiError.exit_code
             raise RunError(f"{failed.message}\nThe log is {folder.log}", code)
-    if interrupts.count > 1:
+    if killed:
         raise RunError(f"killed; `histotui resume {folder.id}` goes on from its last checkpoint", INTERRUPTED)
     tail = "\n".join(f"  {line}" for line in last_lines(folder))
     raise RunError(

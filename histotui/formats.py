@@ -1,7 +1,8 @@
 """How numbers, times and tables are written."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from histotui.text import clean_line, fit, width
 
@@ -90,3 +91,33 @@ def _is_numeric(cells: Sequence[str]) -> bool:
     return any(cell[:1].isdigit() for cell in cells) and all(
         cell in ("", NOTHING) or cell.replace(",", "").replace(".", "", 1).lstrip("-").isdigit() for cell in cells
     )
+
+
+def facts(tree: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    """An answer of the engine as aligned lines, nested parts indented."""
+    longest = max((len(str(name)) for name in tree), default=0)
+    for name, value in tree.items():
+        label = str(name).replace("_", " ")
+        if isinstance(value, Mapping):
+            yield f"{indent}{label}"
+            yield from facts(value, f"{indent}  ")
+        elif isinstance(value, list) and any(isinstance(part, Mapping | list) for part in value):
+            yield f"{indent}{label}"
+            for part in value:
+                yield from facts(part, f"{indent}  ") if isinstance(part, Mapping) else [f"{indent}  {_plain(part)}"]
+        else:
+            yield f"{indent}{label:<{longest}}  {_fact(str(name), value)}"
+
+
+def _fact(name: str, value: object) -> str:
+    return size(value) if name == "bytes" or name.endswith("_bytes") else _plain(value)
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value)) or NOTHING
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return count(value) if isinstance(value, int) else number(value) if isinstance(value, float) else str(value)

@@ -1,5 +1,6 @@
 """What `run` does, step by step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def launch(request: Request, manner: Manner) -> None:
     settled = settle(request, store)
     if not manner.quiet:
         _tell_settings(settled)
-    preflight = _preflight(settled.config, manner.quiet)
+    preflight = _preflight(settled.config, store, manner.quiet)
     if manner.dry_run:
         _print_plan(settled.config, preflight, manner.json)
         return
@@ -62,20 +63,26 @@ def _tell_settings(settled: Settled) -> None:
         console.say("no --data: the built-in tissue is used; results on it say nothing about real tissue")
 
 
-def _preflight(config: RunConfig, quiet: bool) -> Tree:
-    tree = dump(config)
-    return ask("preflight", {"config": tree}, hide_progress if quiet else None)
+def _preflight(config: RunConfig, store: RunStore, quiet: bool) -> Tree:
+    question = {"config": dump(config), "runs": str(store.root.absolute())}
+    return ask("preflight", question, hide_progress if quiet else None)
 
 
 def _refuse_what_does_not_fit(preflight: Tree, force: bool) -> None:
     if preflight.get("fits", True) or force:
         return
-    binds, advice = preflight.get("binds"), preflight.get("advice")
-    need, room = size(preflight.get("peak_bytes")), size(preflight.get("available_bytes"))
-    lines = [f"it needs {need} and {_device(preflight)} has {room} free"]
-    lines += [f"what binds: {binds}"] if binds else []
-    lines += [str(advice)] if advice else []
-    raise DeviceError("\n".join([*lines, "--force starts it all the same"]))
+    lines = [*_shortages(preflight), str(preflight.get("advice") or ""), "--force starts it all the same"]
+    raise DeviceError("\n".join(filter(None, lines)))
+
+
+def _shortages(preflight: Tree) -> Iterator[str]:
+    need, room = preflight.get("peak_bytes", 0), preflight.get("available_bytes", 0)
+    if need > room:
+        stage, binds = preflight.get("stage", "the run"), preflight.get("binds", "memory")
+        yield f"{stage} needs {size(need)} and {_device(preflight)} has {size(room)} free; what binds: {binds}"
+    need, room = preflight.get("disk_bytes", 0), preflight.get("disk_free_bytes", 0)
+    if need > room:
+        yield f"the run needs {size(need)} of disk and {size(room)} are free"
 
 
 def _tell_preflight(preflight: Tree) -> None:
@@ -115,4 +122,4 @@ def _print_plan(config: RunConfig, preflight: Tree, as_json: bool) -> None:
     for label, value in preflight_lines(preflight):
         console.out(f"{label:<12}{value}")
     if not preflight.get("fits", True):
-        console.out(f"{'fits':<12}no: {preflight.get('binds') or ''}; {preflight.get('advice') or ''}")
+        console.out(f"{'fits':<12}no: {'; '.join([*_shortages(preflight), str(preflight.get('advice') or '')])}")

@@ -1,4 +1,4 @@
-"""Starts an engine on a run folder and stays with it, or leaves it."""
+"""Starts an engine on a run folder and stays with it or leaves it; follows one that runs already."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from histotui.details import details, readable
 from histotui.follow import Follower, Interrupts, raise_unless_finished
 from histotui.launcher import start_engine
 from histotui.report import print_report
+from histotui.runs import Run
 from histotui.summary import read_tree
 from histotui.views import choose_view
 
@@ -31,14 +32,24 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
         if manner.detach:
             _leave(folder, process.pid, manner.json)
             return
-        interrupts.pass_on(process)
         if not manner.quiet:
             console.say(f"run         {folder.id}")
         view = choose_view(read_tree(folder.config), folder.id, manner.quiet)
         run = Follower(folder, view, process, interrupts).follow()
+    _conclude(folder, run, manner, killed=interrupts.count > 1)
+
+
+def watch_along(folder: RunFolder, manner: Watch) -> None:
+    """Follow a run that another process started; Ctrl-C ends the following alone."""
+    view = choose_view(readable(folder).config, folder.id, manner.quiet)
+    run = Follower(folder, view).follow()
+    _conclude(folder, run, manner, killed=False)
+
+
+def _conclude(folder: RunFolder, run: Run, manner: Watch, killed: bool) -> None:
     if manner.json:
         console.out_json(details(folder))
-    raise_unless_finished(folder, run, interrupts)
+    raise_unless_finished(folder, run, killed)
     if not manner.json:
         print_report(readable(folder))
 

@@ -27,9 +27,9 @@ def run(
     json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train, make patches, train a classifier on them and test it on real ones.
+    """Start a run and follow it to its result.
 
-    `--set` wins over `--config`, that over the preset. Without --data, the built-in tissue stands in for real patches.
+    It trains a generator, makes patches with it, trains a classifier on those and tests it on real ones. `--set` wins over `--config`, that over the preset. Without --data, the built-in tissue stands in for real patches.
     Ctrl-C stops the run with a checkpoint; losing the terminal does not.
 
     \b

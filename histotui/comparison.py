@@ -1,0 +1,117 @@
+"""The results of several runs as one table, and what stands against comparing them."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from engine.spec.errors import RunFolderError
+from engine.spec.run_folder import RUN_ID, RunFolder
+from histotui import console
+from histotui.details import readable
+from histotui.formats import NOTHING, interval, number, table
+from histotui.settings import study_beside
+from histotui.summary import RunSummary, read_tree
+
+Row = dict[str, Any]
+
+_MEASURED = (
+    "trained_on", "tested_on", "n_train", "n_test", "loss", "accuracy", "auc", "auc_low", "auc_high", "ece",
+    "sensitivity", "specificity", "selected_on",
+)  # fmt: skip
+
+
+def print_comparison(folders: Sequence[RunFolder], format: str) -> None:
+    """The runs in one of the formats on stdout; doubts about comparing them on stderr."""
+    runs = [readable(folder) for folder in folders]
+    for doubt in doubts(runs):
+        console.say(f"warning: {doubt}")
+    rows = [comparison_row(run) for run in runs]
+    if format == "json":
+        console.out_json(rows)
+    elif format == "table":
+        for line in _table(rows):
+            console.out(line)
+    else:
+        console.out(_exported(rows, format).rstrip("\n"))
+
+
+def comparison_row(run: RunSummary) -> Row:
+    """One run's answer with its settings and the study's figures."""
+    generator, study = run.config.get("generator") or {}, study_beside(run.config)
+    reference = next((score for score in run.scores if score.get("role") == "reference"), {})
+    return {
+        "run": run.id,
+        "name": run.name,
+        "preset": run.preset,
+        "state": run.state,
+        "latent": generator.get("latent_dim"),
+        "channels": generator.get("channels"),
+        **{name: run.answer.get(name) for name in _MEASURED},
+        "reference_auc": reference.get("auc"),
+        "study_loss": study.loss if study else None,
+        "study_accuracy": study.accuracy if study else None,
+        "study_auc": study.auc if study else None,
+        "study_note": study.note if study else "",
+    }
+
+
+def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
+    """What makes the scores of these runs something else than comparable."""
+    for run in runs:
+        if not run.answer:
+            yield f"{run.id} has no score: it is {run.state}"
+    scored = [run for run in runs if run.answer]
+    prints = {_fingerprint(run.folder) for run in scored} - {""}
+    if len(prints) > 1:
+        yield "the runs worked on different patches: their scores cannot be compared"
+    elif len({run.answer.get("n_test") for run in scored}) > 1:
+        yield "the runs were tested on different numbers of patches: their scores cannot be compared"
+    tested = sorted({str(run.answer.get("tested_on")) for run in scored})
+    if len(tested) > 1:
+        yield f"the runs were tested on {' and '.join(tested)} patches: their scores cannot be compared"
+    if "tissue" in tested:
+        yield "the built-in tissue is rendered: scores on it say nothing about real tissue"
+
+
+def _fingerprint(folder: RunFolder) -> str:
+    try:
+        return str(read_tree(folder.data / "manifest.json", missing_is_empty=True).get("fingerprint") or "")
+    except RunFolderError:
+        return ""
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    header = ["RUN", "TRAINED", "TESTED", "LOSS", "ACC.", "AUC", "95 % INTERVAL", "STUDY"]
+    return table(header, [_cells(row) for row in rows], console.columns(sys.stdout), shrink="RUN")
+
+
+def _cells(row: Row) -> list[str]:
+    return [
+        row["name"] or _without_stamp(row["run"]),
+        row["trained_on"] or NOTHING,
+        row["tested_on"] or NOTHING,
+        number(row["loss"]),
+        number(row["accuracy"]),
+        number(row["auc"]),
+        interval(row["auc_low"], row["auc_high"]),
+        number(row["study_auc"]),
+    ]
+
+
+def _without_stamp(run_id: str) -> str:
+    match = RUN_ID.fullmatch(run_id)
+    return f"{match['preset']}-{match['random']}" if match else run_id
+
+
+def _exported(rows: Sequence[Row], format: str) -> str:
+    # pandas takes 300 ms to import, which only an export needs.
+    import pandas
+
+    frame = pandas.DataFrame(list(rows))
+    match format:
+        case "csv":
+            return frame.to_csv(index=False)
+        case "md":
+            return frame.to_markdown(index=False)
+        case _:
+            return frame.to_latex(index=False, escape=True, na_rep="")
