@@ -1,0 +1,46 @@
+"""Which sources there are, and which of them a path is."""
+
+import importlib
+from pathlib import Path
+from typing import Final
+
+from engine.data.sources.base import Source
+from engine.spec.config import DataConfig
+from engine.spec.errors import DataError
+
+SOURCES: Final = (
+    "engine.data.sources.tissue:Tissue",
+    "engine.data.sources.kaggle:Kaggle",
+    "engine.data.sources.pcam:Pcam",
+    "engine.data.sources.run:EarlierRun",
+    "engine.data.sources.folders:ClassFolders",
+)
+
+
+def recognise(config: DataConfig) -> Source:
+    """The source that `config.source` names; DataError says what was looked for when it is none."""
+    kinds = [_load(entry) for entry in SOURCES]
+    found = (kind.find(config) for kind in kinds)
+    source = next((source for source in found if source is not None), None)
+    return source or _refuse(Path(config.source), kinds)
+
+
+def _load(entry: str) -> type[Source]:
+    module, name = entry.split(":")
+    kind: type[Source] = getattr(importlib.import_module(module), name)
+    return kind
+
+
+def _refuse(folder: Path, kinds: list[type[Source]]) -> Source:
+    try:
+        empty = not any(folder.expanduser().iterdir())
+    except FileNotFoundError:
+        raise DataError(f"data.source {folder}: no such folder; name a folder of patches, or `tissue`") from None
+    except NotADirectoryError:
+        raise DataError(f"data.source {folder}: a file; name the folder that it is in") from None
+    except OSError as error:
+        raise DataError(f"data.source {folder}: cannot be read ({error.strerror})") from None
+    if empty:
+        raise DataError(f"data.source {folder}: the folder is empty")
+    looked_for = "".join(f"\n  {kind.kind}: {kind.looks_like}" for kind in kinds)
+    raise DataError(f"data.source {folder}: no patches recognised; looked for{looked_for}")

@@ -1,0 +1,46 @@
+"""Writing to disk: complete or not there at all, and with an error that says what the disk refused."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engine.spec.errors import StorageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turns what the operating system refuses while writing under `folder` into a StorageError."""
+    try:
+        yield
+    except OSError as error:
+        advice = "free some space there" if error.errno in _FULL else "check that it can be written"
+        raise StorageError(f"{folder}: {error.strerror or error}; {advice}") from None
+
+
+def check_space(folder: Path, needed: int) -> None:
+    """StorageError where the disk that `folder` is on has fewer free bytes than needed."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            "free some space or set XDG_CACHE_HOME to a larger disk"
+        )
+
+
+def sync_tree(folder: Path) -> None:
+    """Force a folder and the files right in it to disk."""
+    for path in [*folder.iterdir(), folder]:
+        sync(path)
+
+
+def sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
