@@ -21,6 +21,7 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 FORMATS: Final = ("TIFF", "PNG", "JPEG")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+MISSING: Final = "no such file"
 LARGEST_FILE: Final = 64 << 20
 _TIFF_BITS, _PNG_DEPTH = 258, 24
 _MODES: Final = {
@@ -82,7 +83,7 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 def _read_bytes(path: str) -> bytes:
     if not path:
-        raise BrokenImageError("no such file")
+        raise BrokenImageError(MISSING)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:

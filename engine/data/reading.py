@@ -46,6 +46,26 @@ class Block:
         return dataclasses.replace(self, images=self.images[:0].copy())
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What was read of a source beside the images: one row per readable patch, and the rows that are broken."""
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.uint8]
+    sha1: NDArray[np.uint8]
+    broken: tuple[tuple[int, str], ...]
+
+
+def join(blocks: list[Block]) -> Columns:
+    """The columns of all blocks."""
+    return Columns(
+        np.concatenate([block.rows for block in blocks]),
+        np.concatenate([block.labels for block in blocks]),
+        np.concatenate([block.sha1 for block in blocks]),
+        tuple(pair for block in blocks for pair in block.broken),
+    )
+
+
 def read_block(reader: Reader, crop: int, start: int, stop: int) -> Block:
     """Read, hash and crop the rows from `start` to `stop`."""
     images = np.empty((stop - start, crop, crop, 3), np.uint8)

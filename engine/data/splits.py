@@ -6,6 +6,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.data.duplicates import conflicting, contents
 from engine.data.grouping import Groups, mixed, patch_groups, side_by_hash
 from engine.data.pack import Pack, fingerprint
 from engine.data.sources.base import TEST, TRAIN, UNASSIGNED, VALID
@@ -45,7 +46,7 @@ def divide(pack: Pack, config: DataConfig) -> Division:
     groups = patch_groups(pack)
     how, has_test = _way(pack, config)
     codes = _codes(pack, config, groups, how, has_test)
-    warnings = [*_hash_warning(pack, how, has_test), *_conflicts(pack)]
+    warnings = [*_hash_warning(pack, how, has_test), *_conflict_warning(pack)]
     codes = _without_crossing(pack, codes, warnings)
     if config.duplicates == "drop":
         codes = _without_repeats(pack, codes, warnings)
@@ -110,27 +111,14 @@ def _hash_warning(pack: Pack, how: How, has_test: bool) -> list[str]:
     return []
 
 
-def _content(pack: Pack) -> NDArray[np.int64]:
-    """(N,) the same number for the same pixels."""
-    _, same = np.unique(np.ascontiguousarray(pack.sha1).view("V20").ravel(), return_inverse=True)
-    return same.astype(np.int64).ravel()
-
-
-def _conflicts(pack: Pack) -> list[str]:
-    content = _content(pack)
-    both = conflicting(content, pack.labels)
-    return [f"{both} patches occur with label 0 and with label 1; they teach nothing and are kept"] if both else []
-
-
-def conflicting(content: NDArray[np.int64], labels: NDArray[np.uint8]) -> int:
-    """How many different contents have both labels."""
-    seen = np.bincount(content * 2 + labels, minlength=2 * (int(content.max(initial=-1)) + 1)).reshape(-1, 2)
-    return int(((seen > 0).sum(axis=1) == 2).sum())
+def _conflict_warning(pack: Pack) -> list[str]:
+    both = conflicting(contents(pack.sha1), pack.labels)
+    return [f"{both} patches occur with both labels; they teach nothing, and are kept"] if both else []
 
 
 def _without_crossing(pack: Pack, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
     """Codes in which no content is in two uses: it stays where it tests, else where it validates."""
-    content = _content(pack)
+    content = contents(pack.sha1)
     for kept, losers, use in ((TEST, (TRAIN, VALID), "test"), (VALID, (TRAIN,), "validation")):
         repeats = np.isin(content, content[codes == kept]) & np.isin(codes, losers)
         if repeats.any():
@@ -143,8 +131,8 @@ def _without_crossing(pack: Pack, codes: NDArray[np.uint8], warnings: list[str])
 
 def _without_repeats(pack: Pack, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
     """Codes that keep the first, by id, of patches with the same pixels."""
-    order = np.lexsort([pack.ids, _content(pack), codes])
-    keys = np.column_stack([codes, _content(pack)])[order]
+    order = np.lexsort([pack.ids, contents(pack.sha1), codes])
+    keys = np.column_stack([codes, contents(pack.sha1)])[order]
     repeated = np.zeros(len(codes), np.bool_)
     repeated[order[1:]] = (keys[1:] == keys[:-1]).all(axis=1)
     repeated &= codes != UNASSIGNED

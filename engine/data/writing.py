@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable
 from contextlib import closing
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,11 @@ from engine.data.pack import (
     fingerprint,
     write_manifest,
 )
-from engine.data.reading import Block, read_all
+from engine.data.reading import Block, Columns, join, read_all
 from engine.data.sources.base import Listing, Source
 from engine.data.storage import storage_errors
 from engine.progress import Report
 from engine.spec.errors import DataError
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """What was read of a source beside the images: one row per readable patch, and the rows that are broken."""
-
-    rows: NDArray[np.int64]
-    labels: NDArray[np.uint8]
-    sha1: NDArray[np.uint8]
-    broken: tuple[tuple[int, str], ...]
 
 
 def write_pack(source: Source, listing: Listing, crop: int, folder: Path, report: Report) -> None:
@@ -65,12 +54,7 @@ def _write_images(path: Path, blocks: Iterable[Block], count: int, crop: int) ->
         with storage_errors(path.parent), path.open("ab") as file:
             file.write(block.images.data)
         kept.append(block.without_images())
-    columns = Columns(
-        np.concatenate([block.rows for block in kept]),
-        np.concatenate([block.labels for block in kept]),
-        np.concatenate([block.sha1 for block in kept]),
-        tuple(pair for block in kept for pair in block.broken),
-    )
+    columns = join(kept)
     with storage_errors(path.parent), path.open("r+b") as file:
         file.write(_header(len(columns.rows), crop))
     return columns
@@ -109,8 +93,8 @@ def _manifest(source: Source, listing: Listing, columns: Columns, crop: int, fol
     splits = listing.splits[columns.rows]
     return Manifest(
         kind=source.kind,
-        provenance=source.provenance,
-        test_provenance=listing.test_provenance or source.provenance,
+        provenance=listing.provenance,
+        test_provenance=listing.test_provenance or listing.provenance,
         name=source.name,
         side=listing.side,
         crop=crop,

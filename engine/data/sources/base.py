@@ -39,6 +39,7 @@ class Listing:
     slides: tuple[str, ...] | None = None
     unlisted: tuple[str, ...] = ()
     """Files that have no label."""
+    provenance: Provenance = "real"
     test_provenance: Provenance | None = None
     """What the test patches are, where that is not what the training patches are."""
 
@@ -81,7 +82,8 @@ class Source(ABC):
     kind: ClassVar[str]
     looks_like: ClassVar[str]
     """What `recognise` looks for, in the words of an error message."""
-    provenance: ClassVar[Provenance]
+    ids_are_sha1: ClassVar[bool] = False
+    """Whether ids say what the pixels are."""
     processes: ClassVar[bool] = False
     """Whether reading keeps the interpreter busy, so that threads would not help."""
 

@@ -1,5 +1,6 @@
 """Class folders: `{train,valid,test}/{0,1}/*.png`, or `normal` and `tumor`, with or without splits."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from engine.progress import Report
 from engine.spec.config import DataConfig
 from engine.spec.errors import DataError
 
+ORIGIN: Final = "histotui.json"
 CLASSES: Final = {"0": 0, "normal": 0, "1": 1, "tumor": 1, "tumour": 1}
 _SIZES_LOOKED_AT: Final = 15
 
@@ -28,7 +30,6 @@ class ClassFolders(Source):
     looks_like: ClassVar[str] = (
         "{train,valid,test}/{0,1}/ or {0,1}/ (also normal, tumor) with .png, .jpg or .tif images"
     )
-    provenance: ClassVar[Provenance] = "real"
 
     @classmethod
     def find(cls, config: DataConfig) -> Self | None:
@@ -53,11 +54,20 @@ class ClassFolders(Source):
             labels=np.array([label for _, label, _ in rows], np.uint8),
             splits=np.array([split for split, _, _ in rows], np.uint8),
             side=self._side(images),
-            digest=digest_of(self.kind, [image.stamp for image in images]),
+            digest=digest_of(self.kind, self._provenance(), [image.stamp for image in images]),
+            provenance=self._provenance(),
         )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> FileReader:
         return FileReader(tuple(str(self.folder / name) for name in listing.ids), listing.known_labels, listing.side)
+
+    def _provenance(self) -> Provenance:
+        """Real, unless an export of a run's patches says otherwise."""
+        try:
+            origin = json.loads((self.folder / ORIGIN).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return "real"
+        return "synthetic" if isinstance(origin, dict) and origin.get("provenance") == "synthetic" else "real"
 
     def _side(self, images: list[ImageFile]) -> int:
         """Side of the most common size among a few images from all over the source; the first of them when in doubt."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.data.images import FileReader
 from engine.data.slides import read_table
-from engine.data.sources.base import CAMELYON_SIDE, UNASSIGNED, Listing, Provenance, Source, digest_of, read_label
+from engine.data.sources.base import CAMELYON_SIDE, UNASSIGNED, Listing, Source, digest_of, read_label
 from engine.data.sources.files import files_in
 from engine.progress import Report
 from engine.spec.config import DataConfig
@@ -25,8 +25,8 @@ class Kaggle(Source):
 
     folder: Path
     kind: ClassVar[str] = "kaggle"
+    ids_are_sha1: ClassVar[bool] = True
     looks_like: ClassVar[str] = f"{LABELS} (id,label) beside {FOLDER}/<id>{SUFFIX}"
-    provenance: ClassVar[Provenance] = "real"
 
     @classmethod
     def find(cls, config: DataConfig) -> Self | None:

@@ -22,7 +22,6 @@ from engine.data.sources.base import (
     Broken,
     Listing,
     Patch,
-    Provenance,
     Source,
     digest_of,
 )
@@ -52,7 +51,6 @@ class Pcam(Source):
     folder: Path
     kind: ClassVar[str] = "pcam"
     looks_like: ClassVar[str] = f"{PREFIX}{{train,valid,test}}_{{x,y}}.h5 (also .h5.gz)"
-    provenance: ClassVar[Provenance] = "real"
     # HDF5 has one lock for all threads.
     processes: ClassVar[bool] = True
 

@@ -29,7 +29,6 @@ class EarlierRun(Source):
     run: RunFolder
     kind: ClassVar[str] = "run"
     looks_like: ClassVar[str] = f"a run's config.json and synthetic/{IMAGES}"
-    provenance: ClassVar[Provenance] = "synthetic"
 
     @classmethod
     def find(cls, config: DataConfig) -> Self | None:
@@ -49,22 +48,14 @@ class EarlierRun(Source):
                 f"and its test patches {packed.manifest.crop}"
             )
         status = (self.run.synthetic / IMAGES).stat()
+        stamp, made = (status.st_size, status.st_mtime_ns), len(synthetic.labels)
         return Listing(
-            ids=(
-                *(f"train/{k}" for k in range(len(synthetic.labels))),
-                *(f"test/{name}" for name in packed.names(test)),
-            ),
+            ids=(*(f"train/{row}" for row in range(made)), *(f"test/{name}" for name in packed.names(test))),
             labels=np.concatenate([synthetic.labels, packed.labels[test]]),
-            splits=np.repeat(np.array([TRAIN, TEST], np.uint8), [len(synthetic.labels), len(test)]),
+            splits=np.repeat(np.array([TRAIN, TEST], np.uint8), [made, len(test)]),
             side=synthetic.side,
-            digest=digest_of(
-                self.kind,
-                status.st_size,
-                status.st_mtime_ns,
-                synthetic.labels.tolist(),
-                packed.folder.name,
-                test.tolist(),
-            ),
+            digest=digest_of(self.kind, stamp, synthetic.labels.tolist(), packed.folder.name, test.tolist()),
+            provenance="synthetic",
             test_provenance=cast(Provenance, packed.manifest.test_provenance),
         )
 

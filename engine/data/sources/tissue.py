@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from engine.data import tissue
-from engine.data.sources.base import CAMELYON_SIDE, TEST, TRAIN, Broken, Listing, Patch, Provenance, Source, digest_of
+from engine.data.sources.base import CAMELYON_SIDE, TEST, TRAIN, Broken, Listing, Patch, Source, digest_of
 from engine.progress import Report
 from engine.spec.config import DataConfig, TissueConfig
 from engine.spec.resolve import Tree
@@ -21,7 +21,6 @@ class Tissue(Source):
     config: TissueConfig
     kind: ClassVar[str] = "tissue"
     looks_like: ClassVar[str] = "the word `tissue`, for the built-in rendered patches"
-    provenance: ClassVar[Provenance] = "tissue"
     processes: ClassVar[bool] = True
 
     @classmethod
@@ -42,6 +41,7 @@ class Tissue(Source):
             splits=np.array([split for split, _ in places], np.uint8),
             slides=tuple(tissue.slide_name(self.config.seed, self._slide(split, index)) for split, index in places),
             side=CAMELYON_SIDE,
+            provenance="tissue",
             digest=digest_of(self.kind, tissue.VERSION, tree),
         )
 
