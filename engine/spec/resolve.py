@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from engine.spec.config import GeneratorConfig, RunConfig
@@ -68,7 +69,7 @@ def parse_override(text: str) -> Tree:
     names = path.strip().split(".")
     if not equals or not all(names):
         raise ConfigError(f"--set {text}: write it as field=value, for example --set generator.latent_dim=500")
-    tree: Any = _parse_value(value.strip())
+    tree: Any = _parse_value(path.strip(), value.strip())
     for name in reversed(names):
         tree = {name: tree}
     result: Tree = tree
@@ -103,14 +104,19 @@ def differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, Any
     ]
 
 
-def fields(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, str]]:
+def fields() -> Iterator[tuple[str, str]]:
     """Dotted path and description of every setting, those of each generator included."""
+    for path, field in _leaves(RunConfig):
+        yield path, field.description or ""
+
+
+def _leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in model.model_fields.items():
         parts = list(_models(field.annotation))
         if not parts:
-            yield f"{prefix}{name}", field.description or ""
+            yield f"{prefix}{name}", field
         for part in parts:
-            yield from fields(part, f"{prefix}{name}.")
+            yield from _leaves(part, f"{prefix}{name}.")
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -132,9 +138,14 @@ def _shared_with_kind(old: Tree, kind: object) -> Tree:
     return {name: value for name, value in old.items() if model is None or name in model.model_fields}
 
 
-def _parse_value(text: str) -> Any:
+def _parse_value(path: str, text: str) -> Any:
     if text in ("none", "None", "null"):
-        return None
+        # One setting has a choice of that name.
+        return (
+            text
+            if any(text in get_args(field.annotation) for name, field in _leaves(RunConfig) if name == path)
+            else None
+        )
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
