@@ -31,8 +31,8 @@ _OUTSIDE: Final = 10  # pixels beyond the patch where a cell may lie that is see
 
 _LYMPHOID, _GERMINAL, _STROMA, _TUMOUR, _EMPTY = range(5)
 # Between the nuclei, by region: cytoplasm and ground, in 1/1024.
-_GROUND_H: Final = np.array([90, 80, 25, 85, 0], np.int32)
-_GROUND_E: Final = np.array([150, 160, 210, 175, 8], np.int32)
+_GROUND_H: Final = np.array([60, 70, 18, 60, 0], np.int32)
+_GROUND_E: Final = np.array([105, 130, 165, 150, 5], np.int32)
 
 _Y, _X = np.mgrid[:CANVAS, :CANVAS].astype(np.int32)
 
@@ -63,17 +63,19 @@ class Scene:
     def _lay_out(self) -> None:
         chance = self._rng.random(5)
         if chance[0] < 0.30:
+            self._regions[:] = _STROMA
+            if chance[1] < 0.5:
+                self._fat()
+        elif chance[1] < 0.30:
             self._blob(_GERMINAL, *self._place(40), int(self._rng.integers(24, 60)))
-        if chance[1] < 0.38:
+        if chance[2] < 0.30:
             self._band(_STROMA, int(self._rng.integers(5, 26)))
-        if chance[2] < 0.14:
-            self._band(_EMPTY, int(self._rng.integers(3, 8)))
+        if chance[3] < 0.25:
+            self._band(_EMPTY, int(self._rng.integers(2, 14)))
         if self._centre_is_free:
             self._grow_tumour()
-        elif chance[3] < 0.4:
+        elif chance[4] < 0.4:
             self._grow_tumour_around()
-        if chance[4] < 0.10:
-            self._fat()
 
     def _grow_tumour(self) -> None:
         form = self._rng.random()
@@ -94,13 +96,22 @@ class Scene:
             self._blob(_TUMOUR, y, x, int(self._rng.integers(9, 30)))
 
     def _fat(self) -> None:
-        for _ in range(int(self._rng.integers(1, 5))):
-            y, x = self._place(60)
-            self._regions[_within(y, x, int(self._rng.integers(10, 26)))] = _EMPTY
+        """Fat cells beside one another, on one side of a wavy line or everywhere."""
+        y, x = self._place(30)
+        side = self._rng.integers(-1, 2, 2)
+        shown = (_Y - y) * side[0] + (_X - x) * side[1] >= self._wave >> 6
+        vacuoles = np.zeros_like(shown)
+        for y, x in self._jittered(int(self._rng.integers(28, 46))).tolist():
+            vacuoles |= _squared_distance(y, x) < int(self._rng.integers(10, 21)) ** 2
+        self._regions[vacuoles & shown] = _EMPTY
 
     def _blob(self, region: int, y: int, x: int, radius: int) -> None:
-        uneven = radius + (self._wave * min(14, radius // 2) >> 10)
-        self._regions[_distance(y, x) < uneven * uneven * np.sign(uneven)] = region
+        self._regions[self._rough_disc(y, x, radius)] = region
+
+    def _rough_disc(self, y: int, x: int, radius: int) -> NDArray[np.bool_]:
+        reach = radius + (self._wave * min(14, radius // 2) >> 10)
+        disc: NDArray[np.bool_] = _squared_distance(y, x) < reach * reach
+        return disc
 
     def _band(self, region: int, half_width: int) -> None:
         """A wavy band along the fibres."""
@@ -129,14 +140,13 @@ class Scene:
         eosin = eosin * uneven >> 10
         strands = self._window(fibres()[self._turn])
         stroma = self._regions == _STROMA
-        eosin[stroma] = (eosin * (strands + SCALE // 3) >> 9)[stroma]
+        eosin[stroma] = (eosin * (strands * 2 + SCALE // 6) >> 10)[stroma]
         return haematoxylin * uneven >> 10, eosin
 
     def _populate(self) -> None:
-        in_region = self._share_of_points(
-            8, {_LYMPHOID: 0.93, _STROMA: 0.05, _TUMOUR: 0.05, _EMPTY: 0.03, _GERMINAL: 0.12}
-        )
-        self._stain(self.haematoxylin, stamps(LYMPHOCYTE, 128), in_region)
+        density = 0.95 - 0.35 * self._rng.random() ** 2
+        shares = {_LYMPHOID: density, _STROMA: 0.05, _TUMOUR: 0.04, _GERMINAL: 0.12}
+        self._stain(self.haematoxylin, stamps(LYMPHOCYTE, 128), self._share_of_points(8, shares))
         if (self._regions == _GERMINAL).any():
             points = self._share_of_points(10, {_GERMINAL: 0.85})
             self._stain(self.haematoxylin, stamps(CENTROBLAST, 128), points)
@@ -145,17 +155,20 @@ class Scene:
             if self._rng.random() < 0.2:
                 self._stain(self.eosin, stamps(RED_CELL, 64), self._share_of_points(7, {_STROMA: 0.2}))
         if (self._regions == _TUMOUR).any():
-            spacing = int(self._rng.integers(12, 17))
+            spacing = int(self._rng.integers(13, 19))
             self._put_tumour(stamps(TUMOUR, 512), self._share_of_points(spacing, {_TUMOUR: 0.93}))
 
     def _share_of_points(self, spacing: int, shares: dict[int, float]) -> NDArray[np.int64]:
         """(N, 2) places of cells about `spacing` pixels apart, a share of them in each region."""
-        points = _lattice(spacing)
-        points = points + self._rng.integers(-(spacing // 3), spacing // 3 + 1, points.shape)
+        points = self._jittered(spacing)
         share = np.zeros(5)
         share[list(shares)] = list(shares.values())
         kept = self._rng.random(len(points)) < share[self._regions[points[:, 0], points[:, 1]]]
         return points[kept]
+
+    def _jittered(self, spacing: int) -> NDArray[np.int64]:
+        points = _lattice(spacing)
+        return points + self._rng.integers(-(spacing // 3), spacing // 3 + 1, points.shape)
 
     def _stain(self, canvas: Ints, bank: Stamps, points: NDArray[np.int64], turn: int | None = None) -> None:
         for window, number in self._windows(bank, points, turn):
@@ -192,14 +205,9 @@ class Scene:
             yield (slice(y - reach, y + reach + 1), slice(x - reach, x + reach + 1)), number
 
 
-def _distance(y: int, x: int) -> Ints:
-    """Squared distance of every pixel from a point."""
+def _squared_distance(y: int, x: int) -> Ints:
     squared: Ints = (_Y - y) ** 2 + (_X - x) ** 2
     return squared
-
-
-def _within(y: int, x: int, radius: int) -> NDArray[np.bool_]:
-    return _distance(y, x) < radius * radius
 
 
 @cache

@@ -62,14 +62,15 @@ def stain_of(seed: int, slide: int) -> Slide:
     """The stain and scanner of one slide."""
     rng = np.random.Generator(np.random.PCG64([seed, _SLIDE, slide]))
     vectors = np.clip(_STAINS + rng.uniform(-0.06, 0.06, (2, 3)), 0.02, None)
-    strength = np.array([rng.uniform(0.72, 1.2), rng.uniform(0.65, 1.35)])
-    background = rng.uniform(226, 248) + rng.uniform(-5, 5, 3)
+    vectors[:, 2] += rng.uniform(0, 0.16)  # scanners differ most in blue
+    strength = np.array([rng.uniform(0.58, 0.95), rng.uniform(0.55, 1.1)])
+    background = rng.uniform(230, 248) + rng.uniform(-5, 5, 3)
     optical = np.arange(_DENSEST * SCALE) / SCALE
     return Slide(
         density=np.rint(vectors * strength[:, None] * SCALE).astype(np.int32),
         light=np.rint(background[:, None] * 10.0**-optical).astype(np.uint8),
-        blur=int(rng.integers(1, 3)),
-        noise=int(rng.integers(3, 8)),
+        blur=1 + int(rng.random() < 0.25),
+        noise=int(rng.integers(2, 7)),
     )
 
 
