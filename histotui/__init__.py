@@ -1,3 +1,5 @@
 """A laboratory bench in the terminal: is what this generator makes of histopathology patches any use?"""
 
-__version__ = "0.1.0"
+from engine.spec.version import VERSION
+
+__version__ = VERSION

@@ -1,5 +1,6 @@
 """How numbers, times and tables are written."""
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ def number(value: object, digits: int = 4) -> str:
         return NOTHING
     if isinstance(value, int):
         return str(value)
+    if not math.isfinite(value):
+        return NOTHING
     size = abs(value)
     if size == 0 or 1e-3 <= size < 1e5:
         whole = len(str(int(size))) if size >= 1 else 0
@@ -36,7 +39,7 @@ def duration(seconds: float | None) -> str:
     """A time span in the two largest units that it has."""
     if seconds is None:
         return NOTHING
-    if seconds < 10:
+    if seconds < 9.95:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
     if whole < 60:

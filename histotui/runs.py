@@ -43,6 +43,7 @@ class Life(enum.Enum):
 
     ALIVE = "alive"
     DEAD = "dead"
+    UNSEEN = "has not said who it is"
     ELSEWHERE = "on another host"
 
 
@@ -134,7 +135,7 @@ def life_of(folder: RunFolder) -> Life:
         return Life.ALIVE
     identity = ProcessIdentity.read(folder.process)
     if identity is None:
-        return Life.DEAD
+        return Life.UNSEEN
     if identity.is_alive():
         return Life.ALIVE
     return Life.DEAD if identity.is_here() or identity.host == socket.gethostname() else Life.ELSEWHERE
@@ -149,7 +150,7 @@ def state_of(last: Event | None, life: Life, created: float, now: float) -> Stat
         return "running" if silence < _STALLED_ELSEWHERE else "stalled" if silence < _LOST_ELSEWHERE else "lost"
     if life is Life.ALIVE:
         return "running" if silence <= _STALLED else "stalled"
-    return "queued" if last is None and silence < _QUEUED else "lost"
+    return "queued" if life is Life.UNSEEN and last is None and abs(silence) < _QUEUED else "lost"
 
 
 def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:

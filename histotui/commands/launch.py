@@ -29,7 +29,8 @@ def run(
 ) -> None:
     """Start a run and follow it to its result.
 
-    It trains a generator, makes patches with it, trains a classifier on those and tests it on real ones. `--set` wins over `--config`, that over the preset. Without --data, the built-in tissue stands in for real patches.
+    It trains a generator, makes patches with it, trains a classifier on those and tests it on real ones. `--set` wins
+    over `--config`, that over the preset. Without --data, the built-in tissue stands in for real patches.
     Ctrl-C stops the run with a checkpoint; losing the terminal does not.
 
     \b

@@ -1,0 +1,372 @@
+"""`ls`, `show`, `compare`, `logs`, `rm`, `presets`, `data` and `doctor`: what they print, to the byte."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench import Bench
+from fake_engine import score
+
+from engine.spec.config import RunConfig
+from engine.spec.events import Event, RunFailed, RunFinished, RunStarted, Warned
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import apply
+from engine.spec.run_folder import RunFolder
+from histotui.diagnosis import terminal
+from histotui.formats import duration, interval, number, size, table
+
+ONE, TWO, THREE = "20251121-120000-vae-500-aaaa", "20251122-120000-baseline-bbbb", "20251123-120000-vae-100-cccc"
+ATTACK = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202eevil\u2028"
+DONE = (RunStarted(time=100.0, device="cpu"), RunFinished(time=160.0, seconds=60.0))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    bench = Bench(tmp_path, monkeypatch)
+    bench.write(ONE, DONE, scores=[score()], name="pilot")
+    bench.write(TWO, DONE, scores=[score(trained_on="tissue", auc=0.93)], config=PRESETS["baseline"].config)
+    failed = (DONE[0], RunFailed(time=130.0, error="Diverged", message="loss is NaN", exit_code=4, stage="generator"))
+    bench.write(THREE, failed, config=PRESETS["vae-100"].config)
+    return bench
+
+
+def is_safe(text: str) -> bool:
+    return not set(text) & set("\x1b\x07\x9b\u202e\u2028\x00")
+
+
+class TestLs:
+    def test_json_has_what_scripts_need(self, bench: Bench) -> None:
+        rows = bench("ls", "--json").json
+        assert [row["id"] for row in rows] == [ONE, TWO, THREE]
+        needed = {"id", "name", "preset", "state", "stage", "created", "seconds", "device", "scores"}
+        assert all(needed <= set(row) and "config" not in row for row in rows)
+        assert (rows[0]["name"], rows[0]["state"], rows[0]["seconds"]) == ("pilot", "finished", 60.0)
+        assert (rows[2]["state"], rows[2]["error"], rows[2]["exit_code"]) == ("failed", "loss is NaN", 4)
+        assert rows[0]["scores"][0]["auc"] == 0.7503
+
+    def test_lines_for_people(self, bench: Bench) -> None:
+        lines = [line.split("  ") for line in bench("ls").out.splitlines()]
+        cells = [[cell.strip() for cell in line if cell] for line in lines]
+        assert cells[0] == ["RUN", "NAME", "STATE", "TESTED ON", "AUC", "95 % INTERVAL"]
+        assert cells[1] == [ONE, "pilot", "finished", "tissue", "0.7503", "[0.711, 0.790]"]
+        assert cells[3][:2] == [THREE, "failed: generator"]
+
+    def test_filter_and_sort(self, bench: Bench) -> None:
+        found = bench("ls", "--filter", "state=finished auc>0.5", "--sort", "-auc", "--json").json
+        assert [row["id"] for row in found] == [TWO, ONE]
+
+    def test_a_bad_filter_is_a_usage_error(self, bench: Bench) -> None:
+        result = bench("ls", "--filter", "auk>1")
+        assert (result.code, result.out) == (2, "")
+        assert "filter term 'auk>1'" in result.err
+
+    def test_no_runs_is_an_empty_list(self, bench: Bench) -> None:
+        result = bench("ls", "--json", "--runs", "nothing")
+        assert (result.code, result.json) == (0, [])
+        assert bench("ls", "--runs", "nothing").out == ""
+
+    def test_damage_does_not_break_the_list(self, bench: Bench) -> None:
+        RunFolder(bench.runs / ONE).config.write_text("{")
+        RunFolder(bench.runs / TWO).events.write_text('{"type": "run_started", "schema": 99}\n')
+        rows = bench("ls", "--json").json
+        assert [row["state"] for row in rows] == ["unreadable", "unreadable", "failed"]
+        assert "schema 99" in rows[1]["error"]
+
+
+class TestShow:
+    def test_json_has_what_scripts_need(self, bench: Bench) -> None:
+        shown = bench("show", "pilot", "--json").json
+        listed = bench("ls", "--json").json[0]
+        assert {key: shown[key] for key in listed if key != "scores"} == {
+            key: value for key, value in listed.items() if key != "scores"
+        }
+        assert shown["config"]["generator"]["latent_dim"] == 500
+        assert shown["scores"] == [score()]
+
+    def test_a_failed_run(self, bench: Bench) -> None:
+        out = bench("show", THREE).out
+        assert "state     failed, generator\n" in out
+        assert "error     loss is NaN\n" in out
+        assert "no scores yet" in out
+
+    def test_the_reference_row_is_beside_the_answer(self, bench: Bench) -> None:
+        fidelity = score(role="label fidelity", trained_on="tissue", tested_on="synthetic", auc=0.61)
+        bench.write("20251124-120000-vae-500-dddd", DONE, scores=[score(), score(role="reference", auc=0.9), fidelity])
+        lines = bench("show", "@last").out.splitlines()
+        (header,) = (line for line in lines if "this run" in line)
+        (auc,) = (line for line in lines if line.startswith("AUC"))
+        assert header.split("  ")[-1].strip() == "label fidelity"
+        assert auc.split() == ["AUC", "0.7503", "0.4814", "0.9000", "0.6100"]
+
+    def test_a_changed_generator_is_not_the_studys(self, bench: Bench) -> None:
+        changed = apply(PRESETS["vae-500"].config, [{"generator": {"latent_dim": 501}}])
+        bench.write("20251124-120000-vae-500-dddd", DONE, scores=[score()], config=changed)
+        out = bench("show", "@last").out
+        assert "the study" not in out
+        assert "- Differs from the preset vae-500: generator.latent_dim=501\n" in out
+
+    @pytest.mark.parametrize(
+        ("reference", "said"),
+        [("2025", "could be 3 runs"), ("nope", "no run 'nope'"), ("pilots", "did you mean pilot?")],
+    )
+    def test_not_found(self, bench: Bench, reference: str, said: str) -> None:
+        result = bench("show", reference)
+        assert (result.code, result.out) == (3, "")
+        assert said in result.err
+
+    @pytest.mark.parametrize("file", ["config.json", "scores.json"])
+    @pytest.mark.parametrize("command", [["show"], ["show", "--json"], ["follow"], ["resume"], ["compare"]], ids=str)
+    def test_damage_is_a_clear_error(self, bench: Bench, command: list[str], file: str) -> None:
+        (bench.runs / ONE / file).write_text("{")
+        result = bench(*command, ONE)
+        assert (result.code, result.out) == (3, "")
+        assert result.err.startswith("error: ") and file in result.err
+
+    def test_a_newer_schema_is_a_clear_error(self, bench: Bench) -> None:
+        RunFolder(bench.runs / ONE).events.write_text('{"type": "run_started", "schema": 99}\n')
+        for command in ("show", "follow", "resume"):
+            result = bench(command, ONE)
+            assert (result.code, result.out) == (3, "")
+            assert "schema 99" in result.err
+
+
+class TestSafety:
+    """Whatever a run folder holds, a terminal sees text."""
+
+    @pytest.fixture
+    def hostile(self, bench: Bench) -> Bench:
+        config = apply(PRESETS["vae-500"].config, [{"preset": ATTACK, "data": {"source": f"/data/{ATTACK}"}}])
+        events: Sequence[Event] = (
+            RunStarted(device=ATTACK),
+            Warned(stage=ATTACK, message=ATTACK),
+            RunFailed(error=ATTACK, message=ATTACK, exit_code=1, stage=ATTACK),
+        )
+        folder = bench.write(f"20251124-120000-{ATTACK}-dddd", events, config=config, name=ATTACK)
+        folder.scores.write_text(json.dumps({"scores": [score(trained_on=ATTACK)], "notes": [ATTACK]}))
+        folder.log.write_bytes(ATTACK.encode() + b"\xff\xfe\x9b31m\n[red]markup[/red]\n")
+        return bench
+
+    @pytest.mark.parametrize(
+        "command",
+        [["ls"], ["ls", "--json"], ["show", "@last"], ["show", "@last", "--json"], ["logs", "@last"],
+         ["follow", "@last"], ["compare", "@last"], ["compare", "@last", "--format", "csv"],
+         ["compare", "@last", "--format", "latex"], ["stop", "@last"], ["rm", "@last"], ["show", ATTACK],
+         ["run", "--preset", ATTACK], ["run", "--preset", "@last", "--set", f"{ATTACK}=1"], ["ls", "--filter", ATTACK],
+         [ATTACK], ["run", f"--{ATTACK}"]],
+        ids=str,
+    )  # fmt: skip
+    def test_no_byte_acts_on_the_terminal(self, hostile: Bench, command: list[str]) -> None:
+        result = hostile(*command)
+        assert result.out + result.err != ""
+        assert is_safe(result.out) and is_safe(result.err)
+
+    def test_markup_is_text(self, hostile: Bench) -> None:
+        assert "[red]markup[/red]\n" in hostile("logs", "@last").out
+
+    def test_what_was_escaped_can_be_read(self, hostile: Bench) -> None:
+        assert "\\x1b]52;c;aGk=\\x07" in hostile("show", "@last").out
+
+
+class TestCompare:
+    COLUMNS = (
+        "run", "preset", "latent", "channels", "trained_on", "tested_on", "n_train", "n_test", "loss", "accuracy",
+        "auc", "auc_low", "auc_high", "ece", "sensitivity", "specificity", "study_loss", "study_accuracy", "study_auc",
+        "selected_on",
+    )  # fmt: skip
+
+    def test_json(self, bench: Bench) -> None:
+        rows: list[dict[str, Any]] = bench("compare", "pilot", TWO, "--format", "json").json
+        assert all(set(self.COLUMNS) <= set(row) for row in rows)
+        assert [(row["latent"], row["channels"], row["auc"], row["study_auc"]) for row in rows] == [
+            (500, 16, 0.7503, 0.4814),
+            (None, None, 0.93, 0.9225),
+        ]
+
+    def test_csv_can_be_read(self, bench: Bench) -> None:
+        rows = list(csv.DictReader(io.StringIO(bench("compare", "pilot", TWO, "--format", "csv").out)))
+        assert [(row["run"], row["auc"], row["study_loss"]) for row in rows] == [
+            (ONE, "0.7503", "26.81"),
+            (TWO, "0.93", "0.3576"),
+        ]
+        assert set(self.COLUMNS) <= set(rows[0])
+
+    def test_markdown_and_latex(self, bench: Bench) -> None:
+        markdown = bench("compare", "pilot", "--format", "md").out
+        assert markdown.startswith("| run ") and " 0.7503 |" in markdown
+        latex = bench("compare", "pilot", "--format", "latex").out
+        assert latex.startswith("\\begin{tabular}") and "trained\\_on" in latex
+
+    def test_table(self, bench: Bench) -> None:
+        lines = bench("compare", "pilot", TWO).out.splitlines()
+        assert lines[1].split() == [
+            "pilot",
+            "synthetic",
+            "tissue",
+            "0.6931",
+            "0.7125",
+            "0.7503",
+            "[0.711,",
+            "0.790]",
+            "0.4814",
+        ]
+        assert lines[2].split()[0] == "baseline-bbbb"
+
+    def test_different_patches_are_said(self, bench: Bench) -> None:
+        for run, print_ in ((ONE, "a" * 64), (TWO, "b" * 64)):
+            (bench.runs / run / "data").mkdir()
+            (bench.runs / run / "data" / "manifest.json").write_text(json.dumps({"fingerprint": print_}))
+        result = bench("compare", ONE, TWO, "--format", "json")
+        assert "different patches: their scores cannot be compared" in result.err
+        assert len(result.json) == 2
+
+    def test_a_run_without_a_score_is_said(self, bench: Bench) -> None:
+        assert f"{THREE} has no score: it is failed" in bench("compare", ONE, THREE).err
+
+    def test_an_unknown_format(self, bench: Bench) -> None:
+        assert bench("compare", ONE, "--format", "xml").code == 2
+
+
+class TestTrash:
+    def test_out_and_back(self, bench: Bench) -> None:
+        assert bench("rm", "pilot", TWO).code == 0
+        assert [row["id"] for row in bench("ls", "--json").json] == [THREE]
+        assert bench("restore", "pilot").code == 0
+        assert [row["id"] for row in bench("ls", "--json").json] == [ONE, THREE]
+
+    def test_one_wrong_name_moves_nothing(self, bench: Bench) -> None:
+        assert bench("rm", "pilot", "nope").code == 3
+        assert len(bench("ls", "--json").json) == 3
+
+    @pytest.mark.parametrize("reference", ["..", "../runs", "/etc", ".trash", "", "."])
+    def test_nothing_outside_is_moved(self, bench: Bench, reference: str) -> None:
+        assert bench("rm", reference).code in (2, 3)
+        assert len(bench("ls", "--json").json) == 3
+
+
+class TestPresets:
+    def test_json(self, bench: Bench) -> None:
+        found = {preset["name"]: preset for preset in bench("presets", "--json").json}
+        assert set(found) == set(PRESETS)
+        assert found["vae-500"]["study"] == {"loss": 26.81, "accuracy": 0.5496, "auc": 0.4814, "note": ""}
+        assert RunConfig.model_validate(found["vae-500"]["config"]) == PRESETS["vae-500"].config
+
+    def test_one_with_its_settings(self, bench: Bench) -> None:
+        out = bench("presets", "vae-500").out
+        assert "generator.latent_dim = 500  # Dimensions of the latent z.\n" in out
+        assert "loss 26.81, accuracy 0.5496, AUC 0.4814" in out
+
+    def test_the_users_own_are_listed(self, bench: Bench) -> None:
+        folder = bench.folder / "config" / "histotui" / "presets"
+        folder.mkdir(parents=True)
+        (folder / "mine.toml").write_text('base = "vae-500"\nseed = 3\n')
+        assert "mine" in bench("presets").out
+        assert bench("presets", "mine", "--json").json["config"]["seed"] == 3
+
+    def test_unknown(self, bench: Bench) -> None:
+        assert (bench("presets", "vae-501").code, bench("presets", "vae-501").out) == (2, "")
+
+
+class TestData:
+    def test_the_question_and_the_answer(self, bench: Bench) -> None:
+        asked = bench("data", "inspect", "patches", "--slides", "s.csv", "--json").json
+        assert asked["query"] == "inspect"
+        assert asked["asked"]["data"] == {
+            "source": str(bench.folder / "patches"),
+            "slides": str(bench.folder / "s.csv"),
+        }
+
+    def test_the_built_in_tissue_is_no_path(self, bench: Bench) -> None:
+        assert bench("data", "pack", "tissue", "--json").json["asked"]["data"] == {"source": "tissue"}
+
+    def test_export_names_run_and_folder(self, bench: Bench) -> None:
+        asked = bench("data", "export", "pilot", "out", "--json").json["asked"]
+        assert asked == {"run": str(bench.runs / ONE), "folder": str(bench.folder / "out")}
+
+    def test_for_people(self, bench: Bench) -> None:
+        out = bench("data", "inspect", "patches").out
+        assert "peak bytes       2.00 GB\n" in out
+        assert "  patches  10,000\n" in out
+
+    def test_an_error_has_its_code(self, bench: Bench) -> None:
+        bench.answers("error")
+        assert bench("data", "inspect", "patches").code == 3
+
+
+class TestDoctor:
+    def test_json(self, bench: Bench) -> None:
+        found = bench("doctor", "--json").json
+        assert set(found) == {"versions", "devices", "terminal", "folders"}
+        assert found["versions"]["histotui"] == "0.1.0"
+        assert found["folders"]["runs"] == {"path": str(bench.runs), "exists": True, "writable": True}
+
+    def test_an_engine_that_cannot_answer_is_a_finding(self, bench: Bench) -> None:
+        bench.answers("silent")
+        result = bench("doctor", "--json")
+        assert result.code == 0
+        assert "gave no answer" in result.json["devices"]["error"]
+
+    @pytest.mark.parametrize(
+        ("variables", "pictures"),
+        [
+            ({}, "none"),
+            ({"TERM": "dumb"}, "none"),
+            ({"TERM": "xterm-256color"}, "half blocks"),
+            ({"TERM": "xterm-kitty"}, "kitty graphics"),
+            ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "kitty graphics"),
+            ({"TERM": "tmux-256color", "TERM_PROGRAM": "ghostty", "TMUX": "/tmp/tmux"}, "half blocks"),
+        ],
+    )
+    def test_pictures(self, variables: dict[str, str], pictures: str) -> None:
+        found = terminal(variables, True)
+        assert found["pictures"] == pictures
+        assert "the terminal was not asked" in found["pictures because"]
+
+
+class TestBare:
+    def test_bare_points_to_run(self, bench: Bench) -> None:
+        result = bench()
+        assert (result.code, result.out) == (2, "")
+        assert "histotui run --help" in result.err
+
+    @pytest.mark.parametrize("arguments", [["-h"], ["run", "-h"], ["data", "-h"], ["data", "pack", "-h"]], ids=str)
+    def test_help(self, bench: Bench, arguments: list[str]) -> None:
+        result = bench(*arguments)
+        assert (result.code, result.err) == (0, "")
+        assert "Usage: histotui" in result.out
+
+    def test_version(self, bench: Bench) -> None:
+        assert bench("--version").out == "0.1.0\n"
+
+    def test_an_unknown_command(self, bench: Bench) -> None:
+        assert bench("lss").code == 2
+        assert bench("data").code == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.69314, "0.6931"), (26.81, "26.81"), (0.0, "0.0000"), (12345.6, "12346"), (1.5e-7, "1.5e-07"), (None, "–"),
+     (float("nan"), "–"), (float("inf"), "–"), (7, "7"), (True, "–"), (-0.5, "-0.5000")],
+)  # fmt: skip
+def test_number(value: object, text: str) -> None:
+    assert number(value) == text
+
+
+def test_spans_and_sizes() -> None:
+    spans = [duration(seconds) for seconds in (0.04, 9.96, 61, 3725, None)]
+    assert spans == ["0.0 s", "10 s", "1 min 01 s", "1 h 02 min", "–"]
+    assert [size(value) for value in (0, 999, 1000, 2.5e9, None)] == ["0 B", "999 B", "1.00 kB", "2.50 GB", "–"]
+    assert interval(0.1, 0.98765) == "[0.100, 0.988]"
+
+
+def test_tables_align_and_shrink() -> None:
+    rows = [["one", "a long long name", "1.5"], ["病理", "b", "22"]]
+    assert table(["RUN", "NAME", "N"], rows) == [
+        "RUN   NAME                N",
+        "one   a long long name  1.5",
+        "病理  b                  22",
+    ]
+    assert table(["RUN", "NAME", "N"], rows, columns=20, shrink="NAME")[1] == "one   a long l…  1.5"
