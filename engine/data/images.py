@@ -16,8 +16,9 @@ from PIL import Image
 from engine.data.sources.base import Broken, Patch
 from engine.data.tiff import plain_pixels
 
-# The size is checked here, before decoding, and far more strictly.
+# The size is checked here, before decoding, and far more strictly; what else is wrong is said by BrokenImageError.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
 
 FORMATS: Final = ("TIFF", "PNG", "JPEG")
 SUFFIXES: Final = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

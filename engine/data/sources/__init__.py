@@ -20,9 +20,15 @@ SOURCES: Final = (
 def recognise(config: DataConfig) -> Source:
     """The source that `config.source` names; DataError says what was looked for when it is none."""
     kinds = [_load(entry) for entry in SOURCES]
-    found = (kind.find(config) for kind in kinds)
-    source = next((source for source in found if source is not None), None)
-    return source or _refuse(Path(config.source), kinds)
+    try:
+        found = next((source for kind in kinds if (source := kind.find(config)) is not None), None)
+        return found or _refuse(Path(config.source), kinds)
+    except FileNotFoundError:
+        raise DataError(f"data.source {config.source}: no such folder; name one of patches, or `tissue`") from None
+    except NotADirectoryError:
+        raise DataError(f"data.source {config.source}: a file; name the folder that it is in") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"data.source {config.source!r}: cannot be read ({error})") from None
 
 
 def _load(entry: str) -> type[Source]:
@@ -32,15 +38,7 @@ def _load(entry: str) -> type[Source]:
 
 
 def _refuse(folder: Path, kinds: list[type[Source]]) -> Source:
-    try:
-        empty = not any(folder.expanduser().iterdir())
-    except FileNotFoundError:
-        raise DataError(f"data.source {folder}: no such folder; name a folder of patches, or `tissue`") from None
-    except NotADirectoryError:
-        raise DataError(f"data.source {folder}: a file; name the folder that it is in") from None
-    except OSError as error:
-        raise DataError(f"data.source {folder}: cannot be read ({error.strerror})") from None
-    if empty:
+    if not any(folder.expanduser().iterdir()):
         raise DataError(f"data.source {folder}: the folder is empty")
     looked_for = "".join(f"\n  {kind.kind}: {kind.looks_like}" for kind in kinds)
     raise DataError(f"data.source {folder}: no patches recognised; looked for{looked_for}")
