@@ -104,7 +104,7 @@ class Follower:
     def _is_over(self) -> bool:
         if self.process is not None:
             return self.process.poll() is not None
-        if self.run.outcome is not None:
+        if isinstance(self.run.outcome, RunFinished):
             return True
         if time.monotonic() < self._next_look:
             return False
@@ -122,13 +122,13 @@ def raise_unless_finished(folder: RunFolder, run: Run, killed: bool) -> None:
         case RunFinished():
             return
         case RunStopped() as stopped:
-            place = f"at {stopped.stage}, step {stopped.step:,}"
-            raise Stopped(f"{place}; `histotui resume {folder.id}` goes on from there")
+            step = run.stages[stopped.stage].step if stopped.stage in run.stages else stopped.step
+            raise Stopped(f"at {stopped.stage}, step {step:,}\n`histotui resume {folder.id}` goes on from there")
         case RunFailed() as failed:
             code = failed.exit_code if failed.exit_code != DONE else HistotuiError.exit_code
             raise RunError(f"{failed.message}\nThe log is {folder.log}", code)
     if killed:
-        raise RunError(f"killed; `histotui resume {folder.id}` goes on from its last checkpoint", INTERRUPTED)
+        raise RunError(f"killed\n`histotui resume {folder.id}` goes on from its last checkpoint", INTERRUPTED)
     tail = "\n".join(f"  {line}" for line in last_lines(folder))
     raise RunError(
         f"{folder.id} is lost: its engine ended without a word. The last lines of {folder.log}:\n{tail}",

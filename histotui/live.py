@@ -53,14 +53,14 @@ class LiveView:
         self._note = text
 
     def _heading(self, run: Run) -> str:
-        parts = [self._title, run.device, duration(time.monotonic() - self._begun), self._note]
-        return "  ".join(filter(None, parts))
+        parts = [self._title, run.device, duration(time.monotonic() - self._begun)]
+        return "  ".join(filter(None, parts)) + (f"\n{self._note}" if self._note else "")
 
 
 def picture(run: Run, stages: tuple[str, ...], heading: str, width: int) -> Group:
     """The run as lines that are never wider than the terminal."""
     shown = [*stages, *(name for name in run.stages if name not in stages)]
-    lines = [Text(clean_line(heading), style="bold")]
+    lines = [Text(clean_line(line), style="bold") for line in heading.split("\n")]
     for name in shown:
         lines += _stage_lines(name, run)
     for line in lines:

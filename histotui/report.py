@@ -110,13 +110,13 @@ def _notes_block(run: RunSummary) -> None:
     if notes:
         console.out()
     for note in notes:
-        console.out(f"- {note}")
+        console.out_prose(note)
 
 
 def _notes(run: RunSummary) -> Iterator[str]:
     yield from map(str, read_tree(run.folder.scores, missing_is_empty=True).get("notes") or ())
     study = study_beside(run.config)
-    if study is not None:
+    if study is not None and run.scores:
         yield f"The study tested on {_STUDY_TEST:,} of Kaggle's patches, other ones than these."
         if study.note:
             yield f"In the study this preset {study.note}."

@@ -143,7 +143,9 @@ def life_of(folder: RunFolder) -> Life:
 
 def state_of(last: Event | None, life: Life, created: float, now: float) -> State:
     """The state of a run by its last event, its process and the time."""
-    if last is not None and (outcome := _OUTCOMES.get(type(last))):
+    outcome = None if last is None else _OUTCOMES.get(type(last))
+    # An engine that lives after another one failed or stopped is taking the run up again.
+    if outcome is not None and (life is not Life.ALIVE or outcome == "finished"):
         return outcome
     silence = now - (created if last is None else last.time)
     if life is Life.ELSEWHERE:

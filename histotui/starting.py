@@ -93,7 +93,7 @@ def _tell_preflight(preflight: Tree) -> None:
 def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
     """What a run works with and needs, as labels and values."""
     found = preflight.get("data") or {}
-    data = ", ".join(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key))
+    data = ", ".join(dict.fromkeys(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key)))
     patches = found.get("patches")
     lines = [
         ("device", _device(preflight)),

@@ -38,7 +38,7 @@ def kill_run(folder: RunFolder) -> None:
     identity = _live_identity(folder)
     if launcher.kill(identity) and not _has_ended(identity, _KILL_GRACE):
         raise EnvironmentFault(f"{folder.id}: process {identity.pid} has been killed and does not end")
-    console.say(f"{folder.id}: killed; `histotui resume {folder.id}` goes on from its last checkpoint")
+    console.say(f"{folder.id}: killed; `histotui resume` goes on from its last checkpoint")
 
 
 def check_resumable(folder: RunFolder) -> None:

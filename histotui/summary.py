@@ -118,7 +118,8 @@ def created_at(folder: RunFolder) -> float:
     """When the run was made: by its id, else by its folder. Seconds since the epoch."""
     if match := RUN_ID.fullmatch(folder.id):
         try:
-            return datetime.strptime(match["stamp"], "%Y%m%d-%H%M%S").replace(tzinfo=UTC).timestamp()
+            # strptime takes ten times as long, which a listing of many runs would show.
+            return datetime.fromisoformat(f"{match['stamp'].replace('-', 'T')}+00:00").timestamp()
         except ValueError:
             pass
     try:

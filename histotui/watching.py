@@ -1,8 +1,11 @@
 """Starts an engine on a run folder and stays with it or leaves it; follows one that runs already."""
 
+import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.details import details, readable
@@ -12,6 +15,8 @@ from histotui.report import print_report
 from histotui.runs import Run
 from histotui.summary import read_tree
 from histotui.views import choose_view
+
+_START_GRACE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
         folder = prepare()
         process = start_engine(folder)
         if manner.detach:
+            _wait_until_it_listens(folder, process)
             _leave(folder, process.pid, manner.json)
             return
         if not manner.quiet:
@@ -52,6 +58,16 @@ def _conclude(folder: RunFolder, run: Run, manner: Watch, killed: bool) -> None:
     raise_unless_finished(folder, run, killed)
     if not manner.json:
         print_report(readable(folder))
+
+
+def _wait_until_it_listens(folder: RunFolder, process: subprocess.Popen[bytes]) -> None:
+    """Return once the engine has said who it is, so that the next command finds the run alive."""
+    deadline = time.monotonic() + _START_GRACE
+    while process.poll() is None and time.monotonic() < deadline:
+        identity = ProcessIdentity.read(folder.process)
+        if identity is not None and identity.pid == process.pid:
+            return
+        time.sleep(0.02)
 
 
 def _leave(folder: RunFolder, pid: int, as_json: bool) -> None:

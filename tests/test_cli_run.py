@@ -306,7 +306,7 @@ class TestSignals:
         with signalled(number, bench.runs):
             result = bench("run", "--preset", "vae-500")
         assert result.code == 75
-        assert "stopped: at classifier, step 50; `histotui resume" in result.err
+        assert "stopped: at classifier, step 50\n`histotui resume" in result.err
         assert summarize(bench.only_run()).state == "stopped"
 
     def test_the_second_kills(self, bench: Bench) -> None:

@@ -51,9 +51,9 @@ class TestLs:
     def test_lines_for_people(self, bench: Bench) -> None:
         lines = [line.split("  ") for line in bench("ls").out.splitlines()]
         cells = [[cell.strip() for cell in line if cell] for line in lines]
-        assert cells[0] == ["RUN", "NAME", "STATE", "TESTED ON", "AUC", "95 % INTERVAL"]
+        assert cells[0] == ["RUN", "NAME", "STATE", "STAGE", "TESTED ON", "AUC", "95 % INTERVAL"]
         assert cells[1] == [ONE, "pilot", "finished", "tissue", "0.7503", "[0.711, 0.790]"]
-        assert cells[3][:2] == [THREE, "failed: generator"]
+        assert cells[3][:3] == [THREE, "failed", "generator"]
 
     def test_filter_and_sort(self, bench: Bench) -> None:
         found = bench("ls", "--filter", "state=finished auc>0.5", "--sort", "-auc", "--json").json

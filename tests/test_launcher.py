@@ -56,7 +56,7 @@ def test_a_hang_up_does_not_end_it(folder: RunFolder, engine: subprocess.Popen[b
 
 
 def test_asked_to_stop(folder: RunFolder, engine: subprocess.Popen[bytes]) -> None:
-    until(lambda: b"metrics" in folder.events.read_bytes())
+    until(lambda: folder.events.exists() and b"metrics" in folder.events.read_bytes())
     assert launcher.ask_to_stop(identity(folder))
     assert engine.wait(10) == 75
 

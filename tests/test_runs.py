@@ -145,6 +145,8 @@ def test_expected_stages(config: dict[str, object], stages: tuple[str, ...]) -> 
         (RunFailed(time=1000, error="E", message="m", exit_code=4), Life.DEAD, 9999, "failed"),
         (RunStopped(time=1000, stage="s"), Life.DEAD, 9999, "stopped"),
         (Resumed(time=1000), Life.ALIVE, 1, "running"),
+        (RunStopped(time=1000, stage="s"), Life.ALIVE, 1, "running"),
+        (RunFinished(time=1000, seconds=1), Life.ALIVE, 1, "finished"),
     ],
 )
 def test_state(last: Event | None, life: Life, age: float, state: str) -> None:

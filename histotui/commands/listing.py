@@ -12,6 +12,7 @@ from histotui.formats import NOTHING, interval, number, table
 from histotui.sorting import sort
 from histotui.store import RunStore, runs_root
 from histotui.summary import RunSummary
+from histotui.text import width
 
 
 def ls(
@@ -39,15 +40,30 @@ def ls(
 
 
 def _print_table(found: list[RunSummary]) -> None:
-    named = any(run.name for run in found)
-    header = ["RUN", *(["NAME"] if named else []), "STATE", "TESTED ON", "AUC", "95 % INTERVAL"]
-    rows = [[run.id, *([run.name] if named else []), *_cells(run)] for run in found]
-    for line in table(header, rows, console.columns(sys.stdout), shrink="NAME"):
+    room = console.columns(sys.stdout)
+    lines: list[str] = []
+    for hidden in ((), ("STAGE",), ("STAGE", "95 % INTERVAL")):
+        lines = _table(found, hidden, room)
+        if room is None or max(map(width, lines)) <= room:
+            break
+    for line in lines:
         console.out(line)
 
 
-def _cells(run: RunSummary) -> list[str]:
+def _table(found: list[RunSummary], hidden: tuple[str, ...], room: int | None) -> list[str]:
+    rows = [_cells(run) for run in found]
+    header = [name for name in rows[0] if name not in hidden and any(row[name] for row in rows)]
+    return table(header, [[row[name] for name in header] for row in rows], room, shrink="NAME")
+
+
+def _cells(run: RunSummary) -> dict[str, str]:
     score = run.answer
-    state = f"{run.state}: {run.stage}" if run.stage and run.state != "finished" else run.state
-    bounds = interval(score.get("auc_low"), score.get("auc_high"))
-    return [state, str(score.get("tested_on", NOTHING)), number(score.get("auc")), bounds]
+    return {
+        "RUN": run.id,
+        "NAME": run.name,
+        "STATE": run.state,
+        "STAGE": "" if run.state == "finished" else run.stage,
+        "TESTED ON": str(score.get("tested_on", NOTHING)),
+        "AUC": number(score.get("auc")),
+        "95 % INTERVAL": interval(score.get("auc_low"), score.get("auc_high")),
+    }

@@ -16,7 +16,7 @@ def rm(selected: RunsArgument, runs: RunsOption = None) -> None:
     folders = {folder.path: folder for folder in map(store.find, selected)}
     for folder in folders.values():
         store.trash(folder)
-        console.say(f"{folder.id}: in the trash; `histotui restore {folder.id}` brings it back")
+        console.say(f"{folder.id}: in the trash, from which `histotui restore` brings it back")
 
 
 def restore(run: RunArgument, runs: RunsOption = None) -> None:
