@@ -29,12 +29,11 @@ class Engine:
     def run(self) -> int:
         """Do all that remains of the run; the exit code says how it ended."""
         os.umask(0o077)
-        lock = RunLock(self._folder.lock)
-        lock.acquire()
-        self._stop.listen()
-        ProcessIdentity.current().write(self._folder.process)
-        with EventWriter(self._folder.events) as events:
-            return self._run_to_last_event(events)
+        with RunLock(self._folder.lock):
+            self._stop.listen()
+            ProcessIdentity.current().write(self._folder.process)
+            with EventWriter(self._folder.events) as events:
+                return self._run_to_last_event(events)
 
     def _run_to_last_event(self, events: EventWriter) -> int:
         began = time.monotonic()

@@ -51,7 +51,8 @@ class Trainer:
         bytes_, labels = self.batches.at(self.step)
         seed_torch(self.device, self.seed, "step", self.step)
         images = to_float(bytes_)
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         for number, updater in enumerate(self._updaters):
             if updater.phase.is_due(self.step):
                 self._update(updater, self.step * len(self._updaters) + number, images, labels)
@@ -108,7 +109,8 @@ class Trainer:
             load_optimizer(updater.optimizer, state.part(f"optimizer.{updater.phase.name}"))
         self.step = state.meta["step"]
         self._counts = dict(state.meta["counts"])
-        self._sums = {name: total.to(self.device) for name, total in state.part("sum").items()}
+        sums = state.part("sum")
+        self._sums = {name: sums[name].to(self.device) for name in self._counts}
 
 
 class NotFinite(Diverged):

@@ -40,10 +40,10 @@ class PatchSet:
         """The subset at these positions of this set."""
         return PatchSet(self.images, self.labels, self.rows[positions])
 
-    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        """Copy the patches at these positions into `out`, (len(positions), H, W, 3) uint8."""
-        # Any mode but "raise" lets numpy write into `out` without a copy of its own; positions are in range by construction.
-        np.take(self.images, self.rows[positions], axis=0, out=out, mode="clip")
+    @property
+    def parts(self) -> "tuple[PatchSet, ...]":
+        """The sets that this one is joined of: itself."""
+        return (self,)
 
 
 class Patches(Protocol):
@@ -60,7 +60,8 @@ class Patches(Protocol):
     @property
     def side(self) -> int: ...
 
-    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None: ...
+    @property
+    def parts(self) -> tuple[PatchSet, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +84,3 @@ class JoinedPatches:
     @property
     def side(self) -> int:
         return self.parts[0].side
-
-    def gather(self, positions: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
-        start = 0
-        for part in self.parts:
-            mine = (positions >= start) & (positions < start + len(part))
-            patches = np.empty((int(mine.sum()), *out.shape[1:]), np.uint8)
-            part.gather(positions[mine] - start, patches)
-            out[mine] = patches
-            start += len(part)

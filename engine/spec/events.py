@@ -196,13 +196,18 @@ class EventWriter:
 
     def write(self, event: Event) -> None:
         """Append one line, unless the log has this stage, step and kind already."""
-        if isinstance(event, Metrics | ImageSaved):
-            key = _key(event)
-            if event.step <= self._said.get(key, -1):
-                return
-            self._said[key] = event.step
+        if type(event) in _SAID_ONCE and not self._is_new(event):
+            return
         body = self._to_json(event, inf_nan_mode="null")
         os.write(self._descriptor, b'{"type":"%s",%s\n' % (event.type.encode(), body[1:]))
+
+    def _is_new(self, event: Event) -> bool:
+        assert isinstance(event, Metrics | ImageSaved)
+        key = _key(event)
+        if event.step <= self._said.get(key, -1):
+            return False
+        self._said[key] = event.step
+        return True
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -285,12 +290,12 @@ def read_first(path: Path) -> Event | None:
         return None
 
 
-_Key = tuple[str, ...]
+_Key = tuple[str, str, frozenset[str]]
+_SAID_ONCE = (Metrics, ImageSaved)
 
 
 def _key(event: Metrics | ImageSaved) -> _Key:
-    names = sorted(event.values) if isinstance(event, Metrics) else ()
-    return (event.type, event.stage, *names)
+    return event.type, event.stage, frozenset(event.values if isinstance(event, Metrics) else ())
 
 
 def _steps_said(path: Path) -> dict[_Key, int]:

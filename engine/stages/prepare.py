@@ -61,21 +61,17 @@ def run(context: Context) -> None:
     partial.replace(_manifest_path(context.folder))
 
 
+@lru_cache(maxsize=1)
 def load(context: Context) -> RealPatches:
     """The divided patches of a run whose prepare stage is complete, packed again where the cache has lost them."""
-    return _load(context.folder, context)
-
-
-@lru_cache(maxsize=1)
-def _load(folder: RunFolder, context: Context) -> RealPatches:
-    manifest = read_manifest(folder)
+    manifest = read_manifest(context.folder)
     packed = pack(context.config.data, context.reporter(STAGE))
     if packed.manifest.fingerprint != manifest["source_fingerprint"]:
         raise DataError(
             f"{context.config.data.source}: its patches are not those that this run began with "
             f"({packed.manifest.fingerprint[:12]}, not {manifest['source_fingerprint'][:12]}); start a new run"
         )
-    with np.load(folder.data / "splits.npz", allow_pickle=False) as splits:
+    with np.load(context.folder.data / "splits.npz", allow_pickle=False) as splits:
         train, valid, test = (
             PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test")
         )

@@ -1,0 +1,259 @@
+"""The engine's edge: exit codes, last events, and what a failing run leaves behind."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import checkpoints
+from engine.__main__ import main
+from engine.spec.errors import StorageError
+from engine.spec.events import EventReader, RunFailed, RunFinished, StageFinished, Warned, read_last
+from engine.spec.presets import PRESETS
+from engine.spec.process import RunLock
+from engine.spec.resolve import apply, dump
+from engine.spec.run_folder import RunFolder
+from engine.spec.scores import read_score_trees
+
+SMALL = {
+    "data": {"crop": 16, "tissue": {"train": 120, "test": 60, "slides": 4}},
+    "classifier": {"epochs": 2, "batch_size": 8, "channels": 2},
+    "training": {"threads": 1},
+}
+SMALL_VAE = {"generator": {"epochs": 2, "batch_size": 8, "latent_dim": 4, "channels": 2}}
+
+
+@pytest.fixture(autouse=True)
+def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache of the test's own, and the process's signals and umask as they were."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    mask = os.umask(0o077)
+    yield
+    os.umask(mask)
+    for number, handler in handlers:
+        signal.signal(number, handler)
+
+
+def make_run(tmp_path: Path, preset: str, *changes: dict[str, Any]) -> RunFolder:
+    run = RunFolder(tmp_path / "runs" / "one")
+    run.path.mkdir(parents=True)
+    vae = [SMALL_VAE] if PRESETS[preset].config.generator else []
+    run.config.write_text(json.dumps(dump(apply(PRESETS[preset].config, [SMALL, *vae, *changes]))))
+    return run
+
+
+def warnings(run: RunFolder) -> list[str]:
+    return [event.message for event in EventReader(run.events).read() if isinstance(event, Warned)]
+
+
+def assert_failed(run: RunFolder, exit_code: int, error: str, *words: str) -> None:
+    last = read_last(run.events)
+    assert isinstance(last, RunFailed)
+    assert (last.exit_code, last.error) == (exit_code, error)
+    for word in words:
+        assert word in last.message
+
+
+def test_a_whole_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}})
+    assert main([str(run.path)]) == 0
+    assert isinstance(read_last(run.events), RunFinished)
+    finished = [event.stage for event in EventReader(run.events).read() if isinstance(event, StageFinished)]
+    assert finished == ["prepare", "generator", "synthesis", "classifier", "reference", "evaluation"]
+    images, labels = (np.load(run.synthetic / f"{name}.npy", allow_pickle=False) for name in ("images", "labels"))
+    assert (images.dtype, images.shape, labels.shape) == (np.uint8, (120, 16, 16, 3), (120,))
+    counts = json.loads((run.data / "manifest.json").read_text())["counts"]["train"]
+    assert (int((labels == 0).sum()), int((labels == 1).sum())) == (counts["normal"], counts["tumour"])
+    assert len(list((run.samples / "generator").glob("step-*.png"))) == 2
+    assert {path.name for path in run.checkpoints.glob("*/*")} == {"final"}
+    assert json.loads(run.environment.read_text())["packages"]["torch"]
+    with np.load(run.predictions, allow_pickle=False) as predictions:
+        assert predictions["answer_probabilities"].shape == predictions["answer_labels"].shape == (60,)
+
+
+def test_scores_say_what_was_trained_on_what_and_tested_on_what(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}})
+    main([str(run.path)])
+    answer, reference, fidelity = read_score_trees(run.scores)
+    assert (answer["trained_on"], answer["tested_on"], answer["n_test"]) == ("synthetic", "tissue", 60)
+    assert (reference["trained_on"], reference["tested_on"]) == ("tissue", "tissue")
+    assert (fidelity["trained_on"], fidelity["tested_on"], fidelity["n_test"]) == ("tissue", "synthetic", 120)
+    assert answer["n_train"] == pytest.approx(90, abs=12)
+    assert answer["selected_on"] == "held-out synthetic patches"
+    (tn, fp), (fn, tp) = answer["confusion"]
+    assert tn + fp + fn + tp == 60 and fn + tp == answer["n_test_tumour"]
+    assert answer["accuracy"] == (tn + tp) / 60
+    assert answer["auc_low"] <= answer["auc"] <= answer["auc_high"]
+    assert answer["bootstrap_low"] <= answer["bootstrap_high"]
+    notes = json.loads(run.scores.read_text())["notes"]
+    assert any("nothing about real tissue" in note for note in notes)
+    assert any("says nothing about usefulness" in note for note in notes)
+
+
+def test_a_reference_is_taken_from_an_earlier_run_on_the_same_data(tmp_path: Path) -> None:
+    first = make_run(tmp_path, "baseline")
+    assert main([str(first.path)]) == 0
+    first.path.rename(first.path.parent / "first")
+    second = make_run(tmp_path, "vae-100")
+    assert main([str(second.path)]) == 0
+    (baseline,) = read_score_trees(RunFolder(first.path.parent / "first").scores)
+    reference = read_score_trees(second.scores)[1]
+    assert reference["source_run"] == "first"
+    assert {**reference, "source_run": None, "role": "answer"} == baseline
+
+
+@pytest.mark.parametrize("change", [{"seed": 5}, {"classifier": {"flips": True}}, {"data": {"tissue": {"seed": 9}}}])
+def test_a_reference_of_another_recipe_or_other_data_is_not_taken(tmp_path: Path, change: dict[str, Any]) -> None:
+    first = make_run(tmp_path, "baseline", change)
+    assert main([str(first.path)]) == 0
+    first.path.rename(first.path.parent / "first")
+    second = make_run(tmp_path, "vae-100")
+    assert main([str(second.path)]) == 0
+    assert read_score_trees(second.scores)[1]["source_run"] is None
+
+
+def test_training_on_both_takes_the_stated_proportion(tmp_path: Path) -> None:
+    both = {"train_on": "both", "synthetic_proportion": 0.25, "validation_fraction": 0.1}
+    tissue = {"slides": 40}
+    run = make_run(
+        tmp_path, "vae-100", {"classifier": both, "evaluation": {"reference": False}, "data": {"tissue": tissue}}
+    )
+    assert main([str(run.path)]) == 0
+    (answer,) = read_score_trees(run.scores)
+    assert answer["trained_on"] == "both"
+    assert answer["n_train"] == pytest.approx(0.9 * 160, abs=12)
+
+
+def test_more_synthetic_patches_than_there_are_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "vae-100", {"classifier": {"train_on": "both", "synthetic_proportion": 0.9}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "set synthesis.ratio to 9.00")
+
+
+def test_a_source_without_a_validation_split_cannot_select_on_it(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline", {"classifier": {"validation": "official"}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "set it to 'held-out'")
+
+
+def test_a_diverging_run_ends_with_4_and_says_where(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path, "vae-100", {"generator": {"learning_rate": 1.0, "epochs": 60}, "training": {"log_every": 1}}
+    )
+    assert main([str(run.path)]) == 4
+    assert_failed(run, 4, "NotFinite", "phase model", "Lower the learning rate")
+    report = json.loads(run.postmortem.read_text())
+    assert report["stage"] == "generator" and len(report["batch"]) == 8
+    assert not (run.checkpoints / "generator" / "final").exists()
+
+
+def test_missing_data_ends_with_3(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline", {"data": {"source": str(tmp_path / "nowhere")}})
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "DataError", "nowhere")
+    assert not run.data.exists()
+
+
+def test_fewer_patches_than_a_batch_ends_with_2(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline", {"classifier": {"batch_size": 512}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "fewer than one batch of 512", "set the batch size to at most")
+
+
+def test_a_device_that_is_not_there_ends_with_3(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline", {"device": "cuda:7"})
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "DeviceError", "device cuda:7: not there")
+
+
+def test_a_config_changed_since_the_run_began_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline")
+    assert main([str(run.path)]) == 0
+    run.scores.unlink()
+    run.config.write_text(run.config.read_text().replace('"seed": 0', '"seed": 1', 1))
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "RunFolderError", "changed since this run began")
+
+
+def test_patches_changed_since_the_run_began_are_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline")
+    assert main([str(run.path)]) == 0
+    run.scores.unlink()
+    manifest = json.loads((run.data / "manifest.json").read_text())
+    (run.data / "manifest.json").write_text(json.dumps({**manifest, "source_fingerprint": "0" * 64}))
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "DataError", "not those that this run began with")
+
+
+def test_two_processes_on_one_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path, "baseline")
+    with RunLock(run.lock):
+        assert main([str(run.path)]) == 3
+    assert "another process is working on this run" in capfd.readouterr().err
+    assert not run.events.exists()
+
+
+def test_a_folder_that_is_no_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tmp_path)]) == 3
+    assert "not a run folder" in capfd.readouterr().err
+
+
+def test_a_bug_is_recorded_with_its_traceback_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path, "baseline")
+    monkeypatch.setattr("engine.stages.classifier.training_set", lambda *_: 1 / 0)
+    assert main([str(run.path)]) == 1
+    assert_failed(run, 1, "ZeroDivisionError", "division by zero")
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_full_disk_for_a_while_costs_checkpoints_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, save, fails = (
+        make_run(tmp_path, "baseline", {"training": {"checkpoint_seconds": 0}}),
+        checkpoints._write,
+        iter([1, 1]),
+    )
+
+    def flaky(target: Path, state: checkpoints.State) -> None:
+        if next(fails, None):
+            raise StorageError(f"{target}: cannot be written (No space left on device)")
+        save(target, state)
+
+    monkeypatch.setattr(checkpoints, "_write", flaky)
+    assert main([str(run.path)]) == 0
+    assert len([message for message in warnings(run) if "training goes on" in message]) == 2
+
+
+def test_a_disk_that_stays_full_ends_with_3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = make_run(tmp_path, "baseline", {"training": {"checkpoint_seconds": 0}})
+    monkeypatch.setattr(checkpoints, "save_file", full)
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "StorageError", "No space left on device", "MiB are free")
+    assert list(run.checkpoints.rglob("*.safetensors")) == []
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path, "baseline", {"training": {"checkpoint_seconds": 0}})
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.CheckpointFolder, "save_final", lambda *_: 1 / 0)
+        assert main([str(run.path)]) == 1
+    newest = sorted((run.checkpoints / "classifier").glob("step-*"))[-1]
+    (newest / "state.safetensors").write_bytes(b"\0" * 100)
+    assert main([str(run.path)]) == 0
+    assert any(newest.name in message and "going back" in message for message in warnings(run))
+    undisturbed = make_run(tmp_path / "other", "baseline", {"training": {"checkpoint_seconds": 0}})
+    assert main([str(undisturbed.path)]) == 0
+    assert read_score_trees(run.scores) == read_score_trees(undisturbed.scores)

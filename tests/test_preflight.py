@@ -1,0 +1,130 @@
+"""The memory preflight against what is really allocated, and its verdicts."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from engine import preflight
+from engine.batches import to_float
+from engine.classifiers import build_classifier
+from engine.generators import build_generator
+from engine.generators.base import Model
+from engine.preflight import Footprint, PeakMemory, answer_preflight, footprint, footprints
+from engine.progress import silent
+from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, VaeConfig
+from engine.spec.errors import DeviceError
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import apply, dump
+
+SIDE, BATCH = 64, 32
+
+
+def build(config: VaeConfig | GanConfig | ClassifierConfig) -> Model:
+    return build_classifier(config, SIDE) if isinstance(config, ClassifierConfig) else build_generator(config, SIDE)
+
+
+def allocated_peak(model_config: VaeConfig | GanConfig | ClassifierConfig) -> int:
+    """The profiler's account of the bytes that two steps hold at once."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
+        model = build(model_config).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        optimizers = [(phase, torch.optim.Adam(phase.parameters, fused=True)) for phase in model.phases()]
+        for _ in range(2):
+            images = to_float(torch.zeros(BATCH, SIDE, SIDE, 3, dtype=torch.uint8))
+            for phase, optimizer in optimizers:
+                loss = model.loss(phase.name, images, torch.zeros(BATCH, dtype=torch.int64))
+                optimizer.zero_grad(set_to_none=True)
+                loss.total.backward()
+                optimizer.step()
+                del loss
+    now = peak = 0
+    for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
+        if event.name() == "[memory]":
+            now += event.nbytes()
+            peak = max(peak, now)
+    return peak
+
+
+@pytest.mark.parametrize(
+    "config",
+    [VaeConfig(latent_dim=256, channels=16), GanConfig(latent_dim=128, channels=16), ClassifierConfig(channels=16)],
+    ids=lambda config: config.kind,
+)
+def test_the_estimate_is_within_5_percent_of_what_is_allocated(
+    config: VaeConfig | GanConfig | ClassifierConfig,
+) -> None:
+    estimate = footprint("x", lambda: build(config), BATCH, SIDE, torch.float32)
+    assert estimate.peak == pytest.approx(allocated_peak(config), rel=0.05)
+
+
+def test_parameters_weights_and_optimizer_are_counted() -> None:
+    config = VaeConfig(latent_dim=5, channels=2)
+    model = build(config)
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    buffers = sum(buffer.nbytes for buffer in model.buffers())
+    estimate = footprint("x", lambda: build(config), BATCH, SIDE, torch.float32)
+    steps = 4 * len(list(model.parameters()))
+    assert (estimate.parameters, estimate.weights) == (parameters, 4 * parameters + buffers)
+    assert estimate.optimizer == 8 * parameters + steps
+
+
+def test_peak_memory_follows_what_is_freed() -> None:
+    with PeakMemory() as memory:
+        first = torch.zeros(1000)
+        del first
+        second = torch.zeros(600)
+        view = second[10:].view(59, 10)
+        assert (memory.now, memory.peak) == (2400, 4000)
+        del second
+        assert memory.now == 2400
+        del view
+        assert memory.now == 0
+
+
+def test_the_study_s_largest_preset_is_bound_by_its_weights() -> None:
+    (generator, _) = footprints(PRESETS["vae-4000-c256"].config, torch.float32)
+    assert generator.parameters == 481_446_723
+    assert generator.binds == "weights and optimizer"
+    assert 16 * generator.parameters <= generator.peak <= 1.1 * 16 * generator.parameters
+
+
+def test_a_large_batch_is_bound_by_activations() -> None:
+    config = apply(PRESETS["vae-100"].config, [{"generator": {"batch_size": 1024}}])
+    assert footprints(config, torch.float32)[0].binds == "activations"
+
+
+def ask(config: RunConfig, monkeypatch: pytest.MonkeyPatch, free: int) -> dict[str, Any]:
+    monkeypatch.setattr(preflight, "free_memory", lambda _: free)
+    return answer_preflight({"config": dump(config)}, silent)
+
+
+def test_on_a_small_device_the_largest_preset_is_refused_with_what_would_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ask(PRESETS["vae-4000-c256"].config, monkeypatch, free=4 << 30)
+    assert not answer["fits"]
+    assert answer["binds"] == "weights and optimizer"
+    assert answer["peak_bytes"] > 7 << 30
+    assert answer["advice"] == "--set generator.channels=128 would fit"
+    fitting = apply(PRESETS["vae-4000-c256"].config, [{"generator": {"channels": 128}}])
+    assert ask(fitting, monkeypatch, free=4 << 30)["fits"]
+
+
+def test_where_activations_bind_the_advice_is_a_smaller_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = apply(PRESETS["vae-100"].config, [{"generator": {"batch_size": 4096}}])
+    assert ask(config, monkeypatch, free=1 << 30)["advice"].startswith("--set generator.batch_size=")
+
+
+def test_what_fits_says_so_and_counts_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = ask(PRESETS["vae-100"].config, monkeypatch, free=4 << 30)
+    assert answer["fits"] and answer["advice"] == ""
+    assert answer["disk_bytes"] >= 8000 * 64 * 64 * 3
+    assert answer["data"]["patches"] == 10_000
+
+
+def test_a_device_that_is_not_there_is_named() -> None:
+    with pytest.raises(DeviceError, match="device cuda:7: not there; this machine has cpu"):
+        answer_preflight({"config": dump(apply(RunConfig(), [{"device": "cuda:7"}]))}, silent)
+
+
+def test_what_binds_is_what_is_more_than_half() -> None:
+    assert Footprint("x", 1, weights=20, optimizer=11, peak=100).binds == "weights and optimizer"
+    assert Footprint("x", 1, weights=20, optimizer=9, peak=100).binds == "activations"
