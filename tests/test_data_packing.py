@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -146,6 +147,7 @@ class SlowReader:
     """Takes its time over every block."""
 
     seconds: float
+    worth_processes: ClassVar[int] = 1000
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         time.sleep(self.seconds)
@@ -155,13 +157,13 @@ class SlowReader:
 def test_progress_is_heard_while_a_block_is_awaited() -> None:
     calls = Calls(stop_at=4)
     with pytest.raises(Stopped):
-        list(reading.read_all(SlowReader(1.0), 10, 16, False, calls, "slow"))
+        list(reading.read_all(SlowReader(1.0), 10, 16, calls, "slow"))
     assert {done for _, done, _ in calls.seen} == {0}
 
 
 def test_blocks_come_in_order_from_processes() -> None:
     count = reading.BLOCK * 13
-    blocks = list(reading.read_all(SlowReader(0.0), count, 16, True, silent, "many"))
+    blocks = list(reading.read_all(SlowReader(0.0), count, 16, silent, "many"))
     assert np.array_equal(np.concatenate([block.rows for block in blocks]), np.arange(count))
     assert np.array_equal(np.concatenate([block.images[:, 0, 0, 0] for block in blocks]), np.arange(count) % 256)
 
@@ -170,13 +172,15 @@ def test_blocks_come_in_order_from_processes() -> None:
 class DyingReader:
     """Ends its process, as the kernel does when memory is short."""
 
+    worth_processes: ClassVar[int] = 1000
+
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         os._exit(9)
 
 
 def test_a_killed_worker_is_an_error_and_not_a_wait() -> None:
     with pytest.raises(EnvironmentFault, match="a worker process was killed"):
-        list(reading.read_all(DyingReader(), reading.BLOCK * 13, 16, True, silent, "dying"))
+        list(reading.read_all(DyingReader(), reading.BLOCK * 13, 16, silent, "dying"))
 
 
 def test_a_full_disk_is_said_and_nothing_stays(source: DataConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +48,12 @@ class BrokenImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FileReader:
-    """Reads one image file per row. An empty path stands for a file that is not there."""
+    """Reads one image file per row. An empty path stands for a file that cannot be there."""
 
     paths: tuple[str, ...]
     labels: NDArray[np.uint8]
     side: int
+    worth_processes: ClassVar[int] = 8000
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         for row in range(start, stop):
@@ -83,14 +84,14 @@ def image_size(path: Path) -> tuple[int, int] | None:
 
 
 def _read_bytes(path: str) -> bytes:
-    if not path:
-        raise BrokenImageError(MISSING)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         try:
             return _read_all(descriptor)
         finally:
             os.close(descriptor)
+    except FileNotFoundError:
+        raise BrokenImageError(MISSING) from None
     except OSError as error:
         raise BrokenImageError(f"cannot be read ({error.strerror})") from None
 

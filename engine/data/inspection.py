@@ -60,7 +60,7 @@ def _read(source: Source, listing: Listing, report: Report) -> Columns:
         scratch = TemporaryDirectory(prefix=".tmp-", dir=cache)
     with scratch as folder:
         reader = source.reader(listing, Path(folder), report)
-        blocks = read_all(reader, len(listing), 0, source.processes, report, f"reading {source.name}")
+        blocks = read_all(reader, len(listing), 0, report, f"reading {source.name}")
         return join([block.without_images() for block in blocks])
 
 

@@ -23,8 +23,6 @@ from engine.progress import Report
 from engine.spec.errors import EnvironmentFault
 
 BLOCK: Final = 128
-# Starting processes takes as long as reading about so many patches.
-_WORTH_PROCESSES: Final = 1500
 _PATIENCE: Final = 0.2
 
 
@@ -102,18 +100,15 @@ def pixel_sha1(patch: Patch) -> bytes:
     return patch.sha1 or hashlib.sha1(np.ascontiguousarray(patch.pixels).data, usedforsecurity=False).digest()
 
 
-def read_all(
-    reader: Reader, count: int, crop: int, processes: bool, report: Report, what: str
-) -> Generator[Block, None, None]:
+def read_all(reader: Reader, count: int, crop: int, report: Report, what: str) -> Generator[Block, None, None]:
     """Every block in order, read ahead on all cores; `report` may stop it between blocks."""
-    executor = _executor(processes, count)
+    executor = _executor(reader, count)
     ahead: deque[Future[Block]] = deque()
-    starts = iter(range(0, count, BLOCK))
     done = 0
     try:
         report(what, 0, count)
-        for start in starts:
-            ahead.append(executor.submit(read_block, reader, crop, start, min(start + BLOCK, count)))
+        for start in range(0, count, BLOCK):
+            ahead.append(_submit(executor, reader, crop, start, min(start + BLOCK, count)))
             if len(ahead) >= 3 * _cores():
                 yield (block := _result(ahead.popleft(), report, what, done, count))
                 done = block.stop
@@ -136,23 +131,38 @@ def _result(future: Future[Block], report: Report, what: str, done: int, count: 
             report(what, done, count)
 
 
-def _executor(processes: bool, count: int) -> Executor:
-    if not processes:
-        return ThreadPoolExecutor(_cores())
-    if count < _WORTH_PROCESSES or _cores() == 1:
+def _executor(reader: Reader, count: int) -> Executor:
+    # Threads that take turns at small files are slower than one alone.
+    if count < reader.worth_processes or _cores() == 1:
         return ThreadPoolExecutor(1)
     # The parent may hold a CUDA context and locks, which a forked child would share.
-    return ProcessPoolExecutor(_cores(), multiprocessing.get_context("spawn"), _prepare_worker)
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(_cores(), spawn, _prepare_worker, (reader,))
+
+
+def _submit(executor: Executor, reader: Reader, crop: int, start: int, stop: int) -> Future[Block]:
+    if isinstance(executor, ProcessPoolExecutor):
+        return executor.submit(_read_in_worker, crop, start, stop)
+    return executor.submit(read_block, reader, crop, start, stop)
 
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _prepare_worker() -> None:
+# A worker's own, set once: a reader may hold the paths of 200,000 files, too many to send with every block.
+_worker_readers: list[Reader] = []
+
+
+def _prepare_worker(reader: Reader) -> None:
     """Leave Ctrl-C to the parent, and end when the parent does, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    _worker_readers.append(reader)
+
+
+def _read_in_worker(crop: int, start: int, stop: int) -> Block:
+    return read_block(_worker_readers[-1], crop, start, stop)
 
 
 def _end_with_parent() -> None:

@@ -34,7 +34,7 @@ def write_pack(source: Source, listing: Listing, crop: int, folder: Path, report
     with storage_errors(folder):
         scratch.mkdir()
     reader = source.reader(listing, scratch, report)
-    reading = read_all(reader, len(listing), crop, source.processes, report, f"packing {source.name}")
+    reading = read_all(reader, len(listing), crop, report, f"packing {source.name}")
     with closing(reading) as blocks:
         columns = _write_images(array_path(folder, "images"), blocks, len(listing), crop)
     if not len(columns.rows):
@@ -50,12 +50,11 @@ def _write_images(path: Path, blocks: Iterable[Block], count: int, crop: int) ->
     kept: list[Block] = []
     with storage_errors(path.parent), path.open("wb") as file:
         file.write(_header(count, crop))
-    for block in blocks:
-        with storage_errors(path.parent), path.open("ab") as file:
+        for block in blocks:
             file.write(block.images.data)
-        kept.append(block.without_images())
-    columns = join(kept)
-    with storage_errors(path.parent), path.open("r+b") as file:
+            kept.append(block.without_images())
+        columns = join(kept)
+        file.seek(0)
         file.write(_header(len(columns.rows), crop))
     return columns
 

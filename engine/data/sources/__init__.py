@@ -11,18 +11,19 @@ from engine.spec.errors import DataError
 SOURCES: Final = (
     "engine.data.sources.tissue:Tissue",
     "engine.data.sources.kaggle:Kaggle",
-    "engine.data.sources.pcam:Pcam",
     "engine.data.sources.run:EarlierRun",
     "engine.data.sources.folders:ClassFolders",
+    "engine.data.sources.pcam:Pcam",
 )
 
 
 def recognise(config: DataConfig) -> Source:
     """The source that `config.source` names; DataError says what was looked for when it is none."""
-    kinds = [_load(entry) for entry in SOURCES]
     try:
-        found = next((source for kind in kinds if (source := kind.find(config)) is not None), None)
-        return found or _refuse(Path(config.source), kinds)
+        # One after another, as HDF5 takes as long to import as a thousand patches to read.
+        found = (_load(entry).find(config) for entry in SOURCES)
+        source = next((source for source in found if source is not None), None)
+        return source or _refuse(Path(config.source))
     except FileNotFoundError:
         raise DataError(f"data.source {config.source}: no such folder; name one of patches, or `tissue`") from None
     except NotADirectoryError:
@@ -37,8 +38,8 @@ def _load(entry: str) -> type[Source]:
     return kind
 
 
-def _refuse(folder: Path, kinds: list[type[Source]]) -> Source:
+def _refuse(folder: Path) -> Source:
     if not any(folder.expanduser().iterdir()):
         raise DataError(f"data.source {folder}: the folder is empty")
-    looked_for = "".join(f"\n  {kind.kind}: {kind.looks_like}" for kind in kinds)
+    looked_for = "".join(f"\n  {kind.kind}: {kind.looks_like}" for kind in map(_load, SOURCES))
     raise DataError(f"data.source {folder}: no patches recognised; looked for{looked_for}")

@@ -71,7 +71,10 @@ class Broken:
 
 
 class Reader(Protocol):
-    """Reads rows of a listing; sent to worker processes where the source says so."""
+    """Reads rows of a listing, in this process or in workers."""
+
+    worth_processes: ClassVar[int]
+    """Patches that take longer to read than processes take to start."""
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]: ...
 
@@ -84,8 +87,6 @@ class Source(ABC):
     """What `recognise` looks for, in the words of an error message."""
     ids_are_sha1: ClassVar[bool] = False
     """Whether ids say what the pixels are."""
-    processes: ClassVar[bool] = False
-    """Whether reading keeps the interpreter busy, so that threads would not help."""
 
     @classmethod
     @abstractmethod

@@ -14,8 +14,13 @@ class ImageFile:
     """A file by its path relative to the source, in bytes that any file system's names survive."""
 
     id: str
-    stamp: tuple[str, int, int, int]
-    """Name, size in bytes, time of change in ns, and mode."""
+    state: tuple[int, int, int]
+    """Size in bytes, time of change in ns, and mode."""
+
+    @property
+    def stamp(self) -> str:
+        """Name and state."""
+        return f"{self.id} {self.state}"
 
 
 def files_in(root: Path, folder: Path, suffixes: Iterable[str]) -> list[ImageFile]:
@@ -34,5 +39,10 @@ def files_in(root: Path, folder: Path, suffixes: Iterable[str]) -> list[ImageFil
     return sorted(found, key=lambda image: image.id)
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether a name out of a table stays in its folder when it is made a path."""
+    return "/" not in name and "\0" not in name
+
+
 def _image_file(name: str, status: os.stat_result) -> ImageFile:
-    return ImageFile(name, (name, status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)))
+    return ImageFile(name, (status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)))

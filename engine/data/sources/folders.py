@@ -59,7 +59,8 @@ class ClassFolders(Source):
         )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> FileReader:
-        return FileReader(tuple(str(self.folder / name) for name in listing.ids), listing.known_labels, listing.side)
+        folder = str(self.folder)
+        return FileReader(tuple(f"{folder}/{name}" for name in listing.ids), listing.known_labels, listing.side)
 
     def _provenance(self) -> Provenance:
         """Real, unless an export of a run's patches says otherwise."""

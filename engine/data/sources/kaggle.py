@@ -9,7 +9,7 @@ import numpy as np
 from engine.data.images import FileReader
 from engine.data.slides import read_table
 from engine.data.sources.base import CAMELYON_SIDE, UNASSIGNED, Listing, Source, digest_of, read_label
-from engine.data.sources.files import files_in
+from engine.data.sources.files import files_in, is_plain_name
 from engine.progress import Report
 from engine.spec.config import DataConfig
 from engine.spec.errors import DataError
@@ -48,13 +48,12 @@ class Kaggle(Source):
             splits=np.full(len(labels), UNASSIGNED, np.uint8),
             side=CAMELYON_SIDE,
             digest=digest_of(self.kind, [file.stamp for file in files], labels),
-            unlisted=tuple(file.id for file in files if Path(file.id).stem not in labels),
+            unlisted=tuple(file.id for file in files if file.id[len(FOLDER) + 1 : -len(SUFFIX)] not in labels),
         )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> FileReader:
-        there = {file.id for file in files_in(self.folder, self.folder / FOLDER, [SUFFIX])}
-        names = [f"{FOLDER}/{patch}{SUFFIX}" for patch in listing.ids]
-        paths = tuple(str(self.folder / name) if name in there else "" for name in names)
+        folder = str(self.folder / FOLDER)
+        paths = tuple(f"{folder}/{patch}{SUFFIX}" if is_plain_name(patch) else "" for patch in listing.ids)
         return FileReader(paths, listing.known_labels, listing.side)
 
     def _labels(self) -> dict[str, int]:

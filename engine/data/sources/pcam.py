@@ -51,8 +51,6 @@ class Pcam(Source):
     folder: Path
     kind: ClassVar[str] = "pcam"
     looks_like: ClassVar[str] = f"{PREFIX}{{train,valid,test}}_{{x,y}}.h5 (also .h5.gz)"
-    # HDF5 has one lock for all threads.
-    processes: ClassVar[bool] = True
 
     @classmethod
     def find(cls, config: DataConfig) -> Self | None:
@@ -122,6 +120,7 @@ class Hdf5Reader:
 
     paths: tuple[Path, ...]
     labels: tuple[NDArray[np.uint8], ...]
+    worth_processes: ClassVar[int] = 5000
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         first = 0

@@ -1,5 +1,6 @@
 """An earlier run: its synthetic set to train on, and the test patches of its own source to test on."""
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,7 @@ class RunReader:
     synthetic: SyntheticSet
     pack: Pack
     test: NDArray[np.int64]
+    worth_processes: ClassVar[int] = sys.maxsize  # copying mapped pages needs no help
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         made = len(self.synthetic.labels)

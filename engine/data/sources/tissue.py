@@ -21,7 +21,6 @@ class Tissue(Source):
     config: TissueConfig
     kind: ClassVar[str] = "tissue"
     looks_like: ClassVar[str] = "the word `tissue`, for the built-in rendered patches"
-    processes: ClassVar[bool] = True
 
     @classmethod
     def find(cls, config: DataConfig) -> Self | None:
@@ -57,6 +56,7 @@ class TissueReader:
     """Renders rows: the training patches, then the test patches."""
 
     config: TissueConfig
+    worth_processes: ClassVar[int] = 500
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]:
         for row in range(start, stop):
