@@ -117,11 +117,13 @@ def gather_for(patches: Patches, batch_size: int, device: torch.device) -> Gathe
 class TrainingBatches:
     """Shuffled batches without end; every epoch sees each patch at most once and leaves out what fills no batch."""
 
-    def __init__(self, patches: Patches, batch_size: int, seed: int, device: torch.device) -> None:
+    def __init__(
+        self, patches: Patches, batch_size: int, seed: int, device: torch.device, setting: str = "batch_size"
+    ) -> None:
         if len(patches) < batch_size:
             raise ConfigError(
                 f"{len(patches)} training patches are fewer than one batch of {batch_size}: "
-                f"set the batch size to at most {len(patches)}"
+                f"set {setting} to at most {len(patches)}"
             )
         self.steps_per_epoch = len(patches) // batch_size
         self.batch_size = batch_size

@@ -164,7 +164,7 @@ def test_missing_data_ends_with_3(tmp_path: Path) -> None:
 def test_fewer_patches_than_a_batch_ends_with_2(tmp_path: Path) -> None:
     run = make_run(tmp_path, "baseline", {"classifier": {"batch_size": 512}})
     assert main([str(run.path)]) == 2
-    assert_failed(run, 2, "ConfigError", "fewer than one batch of 512", "set the batch size to at most")
+    assert_failed(run, 2, "ConfigError", "fewer than one batch of 512", "set classifier.batch_size to at most")
 
 
 def test_a_device_that_is_not_there_ends_with_3(tmp_path: Path) -> None:

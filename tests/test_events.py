@@ -138,6 +138,20 @@ def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     assert read_last(tmp_path / "e") is None
 
 
+def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(events_module.os, "fdatasync", lambda _: synced.append((tmp_path / "e").stat().st_size))
+    sizes = []
+    with EventWriter(tmp_path / "e") as writer:
+        for number, seconds in enumerate((100.0, 101.0, 102.5, 103.0)):
+            writer.write(Warned(time=seconds, stage="prepare", message=str(number)))
+            sizes.append((tmp_path / "e").stat().st_size)
+        writer.write(RunFinished(time=103.1, seconds=3.1))
+    assert synced == [sizes[0], sizes[2], (tmp_path / "e").stat().st_size]
+
+
 def test_every_event_type_has_a_name_of_its_own() -> None:
     kinds = {kind for kind in vars(events_module).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
         Event

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
 from engine.spec.errors import RunFolderError
+from engine.spec.typed import conforms
 
 SCHEMA = 1
 MAX_LINE = 1 << 20
+SYNC_SECONDS = 2.0
+"""A power failure loses what was said in about so many seconds; a killed process loses nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +188,7 @@ class EventWriter:
 
         self._to_json = to_json
         self._said = _steps_said(path)
+        self._synced_at = 0.0
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         _drop_torn_line(path, self._descriptor)
 
@@ -200,6 +204,9 @@ class EventWriter:
             return
         body = self._to_json(event, inf_nan_mode="null")
         os.write(self._descriptor, b'{"type":"%s",%s\n' % (event.type.encode(), body[1:]))
+        if event.time > self._synced_at + SYNC_SECONDS or isinstance(event, TERMINAL):
+            os.fdatasync(self._descriptor)
+            self._synced_at = event.time
 
     def _is_new(self, event: Event) -> bool:
         assert isinstance(event, Metrics | ImageSaved)
@@ -257,6 +264,8 @@ def parse_event(line: bytes | str) -> Event | None:
         tree = json.loads(line)
         kind = EVENT_TYPES[tree["type"]]
     except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not conforms(kind, tree):
         return None
     if tree.get("schema", SCHEMA) > SCHEMA:
         raise RunFolderError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.spec.errors import RunFolderError
+from engine.spec.typed import conforms
 
 Confusion = tuple[tuple[int, int], tuple[int, int]]
 """((true negatives, false positives), (false negatives, true positives))."""
@@ -90,13 +91,27 @@ def write_scores(path: Path, sheet: ScoreSheet) -> None:
 def read_score_trees(path: Path) -> list[dict[str, Any]]:
     """The scores of a run as plain dicts, newer fields included; empty where the run has none yet."""
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        rows: list[dict[str, Any]] = saved["scores"]
+        saved = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        return [_checked(row) for row in saved["scores"]]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunFolderError(f"{path}: not a score sheet ({error})") from None
-    return rows
+
+
+def _checked(row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict) or not conforms(Score, row) or not _is_confusion(row.get("confusion")):
+        raise ValueError("a score has a field of the wrong type")
+    return row
+
+
+def _is_confusion(value: Any) -> bool:
+    rows = value if isinstance(value, list) else []
+    return [list(map(type, row)) if isinstance(row, list) else row for row in rows] == [[int, int], [int, int]]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
 
 
 def answer(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

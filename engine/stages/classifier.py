@@ -57,7 +57,7 @@ def fit_classifier(context: Context, stage: str, patches: TrainingSet) -> None:
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
     model = build_classifier(config, patches.fit.side)
-    batches = TrainingBatches(patches.fit, config.batch_size, seed, context.device)
+    batches = TrainingBatches(patches.fit, config.batch_size, seed, context.device, "classifier.batch_size")
     trainer = Trainer(model, batches, context.config.training, seed, context.device)
     selection = _BestEpoch(context, stage, model, patches)
     fit = Fit(context, stage, trainer, config.epochs, selection)

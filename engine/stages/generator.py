@@ -35,7 +35,7 @@ def run(context: Context) -> None:
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
     model = build_generator(config, real.train.side)
-    batches = TrainingBatches(real.train, config.batch_size, seed, context.device)
+    batches = TrainingBatches(real.train, config.batch_size, seed, context.device, "generator.batch_size")
     trainer = Trainer(model, batches, context.config.training, seed, context.device)
     grids = _SampleGrids(context, model, config.epochs)
     fit = Fit(context, STAGE, trainer, config.epochs, grids)
