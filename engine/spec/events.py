@@ -265,12 +265,13 @@ def parse_event(line: bytes | str) -> Event | None:
         kind = EVENT_TYPES[tree["type"]]
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
+    schema = tree.get("schema")
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise RunFolderError(
+            f"this run was written with schema {schema} and this histotui reads up to {SCHEMA}: update histotui"
+        )
     if not conforms(kind, tree):
         return None
-    if tree.get("schema", SCHEMA) > SCHEMA:
-        raise RunFolderError(
-            f"this run was written with schema {tree['schema']} and this histotui reads up to {SCHEMA}: update histotui"
-        )
     names = {part.name for part in dataclasses.fields(kind)}
     try:
         return kind(**{name: value for name, value in tree.items() if name in names})
