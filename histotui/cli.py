@@ -23,9 +23,18 @@ from histotui.commands.trash import restore, rm
 # typer has carried click inside itself since 0.26; its exports name the base class in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 
+_HELP = """Is what this generator makes of histopathology patches any use?
+
+\b
+histotui run --preset vae-2000 --quick      a first run, on built-in tissue
+histotui run --preset baseline --data PATH  the classifier on real patches alone
+histotui ls                                 every run and its test AUC
+histotui compare @last RUN                  side by side with the study
+"""
+
 app = typer.Typer(
     name="histotui",
-    help="Is what this generator makes of histopathology patches any use?",
+    help=_HELP,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -70,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read has gone; the interpreter would complain again as it flushes what is left.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return INTERRUPTED
 
 
 def _usage(error: Exception) -> str:

@@ -9,6 +9,7 @@ from engine.spec.run_folder import RUN_ID, RunFolder
 from histotui import console
 from histotui.details import readable
 from histotui.formats import NOTHING, interval, number, table
+from histotui.runs import section
 from histotui.settings import study_beside
 from histotui.summary import RunSummary, read_tree
 
@@ -37,7 +38,7 @@ def print_comparison(folders: Sequence[RunFolder], format: str) -> None:
 
 def comparison_row(run: RunSummary) -> Row:
     """One run's answer with its settings and the study's figures."""
-    generator, study = run.config.get("generator") or {}, study_beside(run.config)
+    generator, study = section(run.config, "generator"), study_beside(run.config)
     reference = next((score for score in run.scores if score.get("role") == "reference"), {})
     return {
         "run": run.id,

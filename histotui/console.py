@@ -2,13 +2,14 @@
 
 import json
 import os
-import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
 from typing import Any, TextIO
 
 from histotui.text import clean
+
+_COLUMNS = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,10 @@ def has_colour(stream: TextIO) -> bool:
 
 def columns(stream: TextIO) -> int | None:
     """Columns of the terminal behind the stream; None for a pipe or file, where nothing is cut."""
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    if not stream.isatty():
+        return None
+    # A terminal that does not know its size says 0.
+    return os.get_terminal_size(stream.fileno()).columns or _COLUMNS
 
 
 def _wrapped(stream: TextIO, text: str, indent: str) -> list[str]:

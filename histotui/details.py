@@ -9,7 +9,7 @@ from histotui import console
 from histotui.formats import duration, moment
 from histotui.report import print_report
 from histotui.runs import LIVE, Run, Stage
-from histotui.summary import RunSummary, read_tree, summarize
+from histotui.summary import RunSummary, read_tree, strings, summarize
 from histotui.views import losses, position, speed
 
 
@@ -20,7 +20,7 @@ def details(folder: RunFolder) -> dict[str, Any]:
         **summary.tree(),
         "config": summary.config,
         "scores": list(summary.scores),
-        "notes": read_tree(folder.scores, missing_is_empty=True).get("notes", []),
+        "notes": list(strings(read_tree(folder.scores, missing_is_empty=True).get("notes"))),
         "warnings": list(folded(folder).warnings),
         "folder": str(folder.path.resolve()),
     }

@@ -18,19 +18,22 @@ def print_log(folder: RunFolder, follow: bool) -> bool:
     while True:
         # Asked before the log is read, so that its last lines are printed too.
         over = not follow or summarize(folder).state not in LIVE
-        printed = _print_from(folder.log, printed)
+        printed = _print_from(folder.log, printed, whole_lines=not over)
         if over:
             return printed > 0 or folder.log.exists()
         time.sleep(_POLL)
 
 
-def _print_from(path: Path, offset: int) -> int:
-    """Print whole lines from an offset on; where the next ones will begin."""
+def _print_from(path: Path, offset: int, whole_lines: bool) -> int:
+    """Print lines from an offset on, without one that is still being written; where the next ones will begin."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
             while line := file.readline(_CHUNK):
+                if whole_lines and not line.endswith(b"\n") and len(line) < _CHUNK:
+                    break
                 console.out(line.decode(errors="replace").removesuffix("\n"))
-            return file.tell()
+                offset = file.tell()
     except FileNotFoundError:
-        return offset
+        pass
+    return offset

@@ -9,8 +9,9 @@ from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
+from histotui.runs import section
 from histotui.settings import TISSUE, departures, study_beside, written
-from histotui.summary import RunSummary, read_tree
+from histotui.summary import RunSummary, read_tree, strings
 
 _STUDY_TEST = 55_000
 _CALLED = ("called normal", "called tumour")
@@ -38,7 +39,7 @@ def newest_grid(folder: RunFolder) -> Path | None:
 
 
 def _title(run: RunSummary) -> str:
-    generator = run.config.get("generator") or {}
+    generator = section(run.config, "generator")
     size = f", {generator.get('latent_dim')} latents, {generator.get('channels')} channels" if generator else ""
     return f"{run.preset}{size}"
 
@@ -91,7 +92,7 @@ def _confusion_block(run: RunSummary) -> None:
     confusion = run.answer.get("confusion")
     if not confusion:
         return
-    threshold = (run.config.get("evaluation") or {}).get("threshold")
+    threshold = section(run.config, "evaluation").get("threshold")
     console.out()
     console.out("confusion".ljust(_LABEL), *(name.rjust(_CELL) for name in _CALLED), f"   at threshold {threshold}")
     for truth, (row, name) in enumerate(zip(confusion, _TRUTH, strict=True)):
@@ -114,7 +115,7 @@ def _notes_block(run: RunSummary) -> None:
 
 
 def _notes(run: RunSummary) -> Iterator[str]:
-    yield from map(str, read_tree(run.folder.scores, missing_is_empty=True).get("notes") or ())
+    yield from strings(read_tree(run.folder.scores, missing_is_empty=True).get("notes"))
     study = study_beside(run.config)
     if study is not None and run.scores:
         yield f"The study tested on {_STUDY_TEST:,} of Kaggle's patches, other ones than these."

@@ -155,9 +155,16 @@ def state_of(last: Event | None, life: Life, created: float, now: float) -> Stat
     return "queued" if life is Life.UNSEEN and last is None and abs(silence) < _QUEUED else "lost"
 
 
+def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A part of a saved config; empty where it is left out, none, or not what it should be."""
+    part = config.get(name)
+    return part if isinstance(part, dict) else {}
+
+
 def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The stages of a run with this config, in order."""
     made = ("generator", "synthesis") if config.get("generator") else ()
-    evaluation, classifier = config.get("evaluation") or {}, config.get("classifier") or {}
-    compared = evaluation.get("reference", True) and classifier.get("train_on") != "real"
+    compared = (
+        section(config, "evaluation").get("reference", True) and section(config, "classifier").get("train_on") != "real"
+    )
     return ("prepare", *made, "classifier", *(("reference",) if compared else ()), "evaluation")

@@ -12,6 +12,7 @@ from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, StudyResult, find_preset
 from engine.spec.quick import quick
 from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml
+from histotui.runs import section
 from histotui.store import RunStore
 
 TISSUE = "tissue"
@@ -147,8 +148,6 @@ def _option(path: str, value: Any) -> list[str]:
 
 
 def _key(config: Mapping[str, Any]) -> tuple[Any, ...]:
-    generator, classifier = config.get("generator") or {}, config.get("classifier") or {}
-    return (
-        *(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")),
-        classifier.get("train_on"),
-    )
+    generator = section(config, "generator")
+    trained_on = section(config, "classifier").get("train_on")
+    return (*(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")), trained_on)

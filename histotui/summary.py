@@ -93,7 +93,7 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
         device=first.device if isinstance(first, RunStarted) and first.device else str(config.get("device", "")),
         config=config,
         scores=tuple(read_score_trees(folder.scores)),
-        tags=tuple(map(str, meta.get("tags") or ())),
+        tags=strings(meta.get("tags")),
         error=last.message if isinstance(last, RunFailed) else "",
         exit_code=_exit_code(last, state),
     )
@@ -102,7 +102,7 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
 def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
     """A JSON object from a run folder; RunFolderError where there is none."""
     try:
-        tree = json.loads(path.read_bytes())
+        tree = json.loads(path.read_bytes(), parse_constant=_refuse)
     except FileNotFoundError:
         if missing_is_empty:
             return {}
@@ -112,6 +112,15 @@ def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
     if not isinstance(tree, dict):
         raise RunFolderError(f"{path}: damaged (not a JSON object)")
     return tree
+
+
+def strings(value: object) -> tuple[str, ...]:
+    """The strings in a list from a file; none where it is no list."""
+    return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def created_at(folder: RunFolder) -> float:
