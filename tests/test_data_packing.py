@@ -86,7 +86,7 @@ def damage_header(folder: Path) -> None:
 
 def damage_dtype(folder: Path) -> None:
     path = folder / "labels.npy"
-    path.write_bytes(path.read_bytes().replace(b"'|u1'", b"'|O1'"))
+    path.write_bytes(path.read_bytes().replace(b"'|u1'", b"'|O' "))
 
 
 def damage_pixels(folder: Path) -> None:

@@ -12,6 +12,8 @@ from PIL import Image
 from engine.data.inspection import probe
 from engine.data.pack import Pack
 from engine.data.packing import pack
+from engine.data.sources.base import Patch
+from engine.data.sources.pcam import Hdf5Reader
 from engine.data.splits import divide
 from engine.spec.config import DataConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError
@@ -50,6 +52,16 @@ def test_pcam_splits_are_what_their_names_say(tmp_path: Path, gzipped: bool) -> 
         )
     assert division.how == "official" and not division.warnings
     assert not list(found.folder.glob("scratch*"))
+
+
+def test_pcam_rows_are_read_across_splits(tmp_path: Path) -> None:
+    write_pcam(tmp_path, SPLITS)
+    found = packed(tmp_path)
+    paths = tuple(tmp_path / f"{PCAM}{split}_x.h5" for split in SPLITS)
+    reader = Hdf5Reader(paths, tuple(labels for _, labels in SPLITS.values()))
+    part = [patch for patch in reader.read(6, 15) if isinstance(patch, Patch)]
+    assert np.array_equal(np.stack([patch.pixels for patch in part]), found.images[6:15])
+    assert [patch.label for patch in part] == found.labels[6:15].tolist()
 
 
 def test_pcam_tables_name_the_slides(tmp_path: Path) -> None:

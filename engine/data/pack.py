@@ -101,7 +101,7 @@ def describe_array(path: Path) -> ArrayFile:
         size = path.stat().st_size
     except (OSError, ValueError) as error:
         raise DamagedPackError(f"{path.name}: {error}") from None
-    if dtype.hasobject or size != offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
+    if size != offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
         raise DamagedPackError(f"{path.name}: {size} bytes are not {dtype} of shape {shape}")
     return ArrayFile(shape, dtype.str, size, _sampled_sha256(path, size))
 

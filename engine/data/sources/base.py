@@ -73,8 +73,9 @@ class Broken:
 class Reader(Protocol):
     """Reads rows of a listing, in this process or in workers."""
 
-    worth_processes: ClassVar[int]
-    """Patches that take longer to read than processes take to start."""
+    @property
+    def worth_processes(self) -> int:
+        """From how many patches on processes are worth starting."""
 
     def read(self, start: int, stop: int) -> Iterator[Patch | Broken]: ...
 
