@@ -71,6 +71,8 @@ def test_pcam_tables_name_the_slides(tmp_path: Path) -> None:
     found = packed(tmp_path / "p")
     assert found.manifest.slide_names == ("a", "b", "c")
     assert found.slides.tolist() == [0, 1] * 4 + [2] * 4
+    write_table(tmp_path / "p" / f"{PCAM}test_meta.csv", ["wsi"], [("d",)] * 4)
+    assert packed(tmp_path / "p").manifest.slide_names == ("a", "b", "d")
 
 
 @pytest.mark.parametrize("classes", [("0", "1"), ("normal", "tumor"), ("normal", "tumour")])
@@ -311,6 +313,15 @@ def test_a_damaged_chunk_breaks_its_patches_only(tmp_path: Path) -> None:
     found = packed(tmp_path, broken_limit=0.5)
     assert found.manifest.counts["train"] == (2, 2)
     assert [name for name, _ in found.manifest.broken] == ["train/4", "train/5", "train/6", "train/7"]
+
+
+def test_files_of_no_patches_are_refused(tmp_path: Path) -> None:
+    write_pcam(tmp_path, SPLITS)
+    for split in SPLITS:
+        rewrite(tmp_path / f"{PCAM}{split}_x.h5", "x", np.zeros((0, 96, 96, 3), np.uint8))
+        rewrite(tmp_path / f"{PCAM}{split}_y.h5", "y", np.zeros((0, 1, 1, 1), np.uint8))
+    with pytest.raises(DataError, match="lists no patches"):
+        packed(tmp_path)
 
 
 def test_pcam_needs_train_and_both_halves(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ import numpy as np
 from engine.data.duplicates import conflicting, contents, crossing, repeats
 from engine.data.images import MISSING
 from engine.data.pack import count_by_split, fingerprint
-from engine.data.packing import cache_folder, data_config
+from engine.data.packing import cache_folder, data_config, listed
 from engine.data.reading import Columns, join, read_all
-from engine.data.slides import with_slides
-from engine.data.sources import recognise
 from engine.data.sources.base import SPLITS, Listing, Source
 from engine.data.storage import storage_errors
 from engine.progress import Report, silent
@@ -24,13 +22,13 @@ _SHOWN: Final = 20
 def probe(source: str, slides: str | None = None, tissue: TissueConfig | None = None) -> dict[str, Any]:
     """What a source is and how much of it there should be, without decoding it; DataError where it cannot be used."""
     config = DataConfig(source=source, slides=slides, tissue=tissue or TissueConfig())
-    found, listing = _listed(config, silent)
+    found, listing = listed(config, silent)
     return _summary(found, listing) | {"splits": _by_split(listing)}
 
 
 def answer_inspect(args: dict[str, Any], report: Report) -> dict[str, Any]:
     """Everything about the source of a DataConfig's tree, every patch read; broken ones are reported, not refused."""
-    source, listing = _listed(data_config(args.get("data", args)), report)
+    source, listing = listed(data_config(args.get("data", args)), report)
     columns = _read(source, listing, report)
     splits = listing.splits[columns.rows]
     found = {
@@ -45,11 +43,6 @@ def answer_inspect(args: dict[str, Any], report: Report) -> dict[str, Any]:
         "slides": _slides(listing),
     }
     return found | ({"ids": _ids(columns, listing)} if source.ids_are_sha1 else {})
-
-
-def _listed(config: DataConfig, report: Report) -> tuple[Source, Listing]:
-    source = recognise(config)
-    return source, with_slides(source.listing(report), config.slides)
 
 
 def _read(source: Source, listing: Listing, report: Report) -> Columns:

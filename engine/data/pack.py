@@ -117,10 +117,12 @@ def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
 
 
 def _sampled_sha256(path: Path, size: int) -> str:
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        for place in sorted({(size - _SAMPLE_BYTES) * k // (_SAMPLES - 1) for k in range(_SAMPLES)}):
-            file.seek(max(0, place))
+        if size <= _SAMPLES * _SAMPLE_BYTES:
+            return hashlib.sha256(file.read()).hexdigest()
+        digest = hashlib.sha256()
+        for sample in range(_SAMPLES):
+            file.seek((size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
             digest.update(file.read(_SAMPLE_BYTES))
     return digest.hexdigest()
 

@@ -28,13 +28,21 @@ def pack(config: DataConfig, report: Report = silent, cache: Path | None = None)
 
     DataError names what is wrong with the source, and the patches that are broken where these are too many.
     """
-    source = recognise(config)
-    listing = with_slides(source.listing(report), config.slides)
+    source, listing = listed(config, report)
     check_crop(config.crop, listing.side)
     folder = (cache or cache_folder()) / _key(source, listing, config.crop)
     packed = _cached(folder) or _build(source, listing, config.crop, folder, report)
     _check_broken(packed.manifest, config)
     return packed
+
+
+def listed(config: DataConfig, report: Report) -> tuple[Source, Listing]:
+    """The source and what is there, before any patch is read."""
+    source = recognise(config)
+    listing = with_slides(source.listing(report), config.slides)
+    if not len(listing):
+        raise DataError(f"data.source {config.source}: it lists no patches")
+    return source, listing
 
 
 def cache_folder() -> Path:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.duplicates import conflicting, contents
+from engine.data.duplicates import Contents, conflicting, contents
 from engine.data.grouping import Groups, mixed, patch_groups, side_by_hash
 from engine.data.pack import Pack, fingerprint
 from engine.data.sources.base import TEST, TRAIN, UNASSIGNED, VALID
@@ -46,10 +46,11 @@ def divide(pack: Pack, config: DataConfig) -> Division:
     groups = patch_groups(pack)
     how, has_test = _way(pack, config)
     codes = _codes(pack, config, groups, how, has_test)
-    warnings = [*_hash_warning(pack, how, has_test), *_conflict_warning(pack)]
-    codes = _without_crossing(pack, codes, warnings)
+    content = contents(pack.sha1)
+    warnings = [*_hash_warning(pack, how), *_conflict_warning(pack, content)]
+    codes = _without_crossing(content, codes, warnings)
     if config.duplicates == "drop":
-        codes = _without_repeats(pack, codes, warnings)
+        codes = _without_repeats(pack, content, codes, warnings)
     train, valid, test = (np.flatnonzero(codes == code) for code in (TRAIN, VALID, TEST))
     if config.limit is not None:
         few = max(2, config.limit // 4)
@@ -99,7 +100,7 @@ def _codes(pack: Pack, config: DataConfig, groups: Groups, how: How, has_test: b
     return codes
 
 
-def _hash_warning(pack: Pack, how: How, has_test: bool) -> list[str]:
+def _hash_warning(pack: Pack, how: How) -> list[str]:
     if how == "hash":
         return [
             "patches were divided by a hash of their content: patches of one slide may be in training and in test, "
@@ -111,14 +112,13 @@ def _hash_warning(pack: Pack, how: How, has_test: bool) -> list[str]:
     return []
 
 
-def _conflict_warning(pack: Pack) -> list[str]:
-    both = conflicting(contents(pack.sha1), pack.labels)
+def _conflict_warning(pack: Pack, content: Contents) -> list[str]:
+    both = conflicting(content, pack.labels)
     return [f"{both} patches occur with both labels; they teach nothing, and are kept"] if both else []
 
 
-def _without_crossing(pack: Pack, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
+def _without_crossing(content: Contents, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
     """Codes in which no content is in two uses: it stays where it tests, else where it validates."""
-    content = contents(pack.sha1)
     for kept, losers, use in ((TEST, (TRAIN, VALID), "test"), (VALID, (TRAIN,), "validation")):
         repeats = np.isin(content, content[codes == kept]) & np.isin(codes, losers)
         if repeats.any():
@@ -129,10 +129,10 @@ def _without_crossing(pack: Pack, codes: NDArray[np.uint8], warnings: list[str])
     return codes
 
 
-def _without_repeats(pack: Pack, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
+def _without_repeats(pack: Pack, content: Contents, codes: NDArray[np.uint8], warnings: list[str]) -> NDArray[np.uint8]:
     """Codes that keep the first, by id, of patches with the same pixels."""
-    order = np.lexsort([pack.ids, contents(pack.sha1), codes])
-    keys = np.column_stack([codes, contents(pack.sha1)])[order]
+    order = np.lexsort([pack.ids, content, codes])
+    keys = np.column_stack([codes, content])[order]
     repeated = np.zeros(len(codes), np.bool_)
     repeated[order[1:]] = (keys[1:] == keys[:-1]).all(axis=1)
     repeated &= codes != UNASSIGNED

@@ -26,7 +26,7 @@ from engine.data.sources.base import (
     digest_of,
 )
 from engine.data.storage import storage_errors
-from engine.progress import Report
+from engine.progress import Report, silent
 from engine.spec.config import DataConfig
 from engine.spec.errors import DataError
 
@@ -64,13 +64,14 @@ class Pcam(Source):
     def listing(self, report: Report) -> Listing:
         parts = self._parts()
         names = [SPLITS[part.split] for part in parts]
+        slides = self._slides(parts)
         return Listing(
             ids=tuple(f"{name}/{k}" for name, part in zip(names, parts, strict=True) for k in range(len(part.labels))),
             labels=np.concatenate([part.labels for part in parts]),
             splits=np.repeat(np.array([part.split for part in parts], np.uint8), [len(part.labels) for part in parts]),
             side=CAMELYON_SIDE,
-            slides=self._slides(parts),
-            digest=digest_of(self.kind, [_stamp(part) for part in parts]),
+            slides=slides,
+            digest=digest_of(self.kind, [_stamp(part) for part in parts], slides),
         )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> "Hdf5Reader":
@@ -201,17 +202,14 @@ def _unpacked(path: Path, scratch: Path, report: Report) -> Path:
     if path.suffix != ".gz":
         return path
     target = scratch / path.stem
-    with storage_errors(scratch):
-        file = target.open("wb")
-    with file:
+    with storage_errors(scratch), target.open("wb") as file:
         for piece in _gunzipped(path, report):
-            with storage_errors(scratch):
-                file.write(piece)
+            file.write(piece)
     return target
 
 
 def _gunzip(path: Path) -> bytes:
-    return b"".join(_gunzipped(path, lambda what, done, total: None))
+    return b"".join(_gunzipped(path, silent))
 
 
 def _gunzipped(path: Path, report: Report) -> Iterator[bytes]:
