@@ -20,7 +20,8 @@ _DEVICE_SHARE = 0.5
 class Gather(Protocol):
     """Patches at some positions as (N, H, W, 3) uint8 on the device; a batch is valid until the next is asked for."""
 
-    def __call__(self, positions: NDArray[np.int64]) -> Tensor: ...
+    def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
+        """The positions come twice, in host memory and on the device, so that no way has to copy or to wait."""
 
 
 class PatchReader:
@@ -63,9 +64,9 @@ class HostGather:
         self._reader = PatchReader(patches)
         self._buffer = torch.empty((batch_size, patches.side, patches.side, 3), dtype=torch.uint8)
 
-    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
-        batch = self._buffer[: len(positions)]
-        self._reader.read(positions, batch)
+    def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
+        batch = self._buffer[: len(host)]
+        self._reader.read(host, batch)
         return batch
 
 
@@ -78,11 +79,11 @@ class PinnedGather:
         self._buffers = [torch.empty(shape, dtype=torch.uint8, pin_memory=True) for _ in range(2)]
         self._copied = [torch.cuda.Event() for _ in range(2)]  # type: ignore[no-untyped-call]
 
-    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
+    def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
         self._turn = 1 - self._turn
-        copied, buffer = self._copied[self._turn], self._buffers[self._turn][: len(positions)]
+        copied, buffer = self._copied[self._turn], self._buffers[self._turn][: len(host)]
         copied.synchronize()
-        self._reader.read(positions, buffer)
+        self._reader.read(host, buffer)
         batch = buffer.to(self._device, non_blocking=True)
         copied.record()
         return batch
@@ -99,9 +100,8 @@ class DeviceGather:
             reader.read(positions, chunk)
             self._images[positions[0] : positions[-1] + 1] = chunk.to(device)
 
-    def __call__(self, positions: NDArray[np.int64]) -> Tensor:
-        where = torch.from_numpy(positions).pin_memory().to(self._images.device, non_blocking=True)
-        return self._images.index_select(0, where)
+    def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
+        return self._images.index_select(0, device)
 
 
 def gather_for(patches: Patches, batch_size: int, device: torch.device) -> Gather:
@@ -132,25 +132,34 @@ class TrainingBatches:
         self._labels = torch.from_numpy(patches.own_labels.astype(np.int64)).to(device)
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
+        self._order_on_device = torch.empty(0, dtype=torch.int64, device=device)
 
     def positions(self, step: int) -> NDArray[np.int64]:
         """Which patches step `step` (from 0) is made of, (batch_size,) int64."""
-        epoch, offset = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order, self._epoch = permutation(self._size, self._seed, "order", epoch), epoch
-        return self._order[offset * self.batch_size : (offset + 1) * self.batch_size]
+        place = self._place(step)
+        return self._order[place]
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
         """Images (B, H, W, 3) uint8 and labels (B,) int64 of one step, on the device."""
-        positions = self.positions(step)
-        return self._gather(positions), self._labels[torch.from_numpy(positions)]
+        place = self._place(step)
+        on_device = self._order_on_device[place]
+        return self._gather(self._order[place], on_device), self._labels.index_select(0, on_device)
+
+    def _place(self, step: int) -> slice:
+        """Where a step's positions lie in the order of its epoch, which is made here as it begins."""
+        epoch, offset = divmod(step, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._order, self._epoch = permutation(self._size, self._seed, "order", epoch), epoch
+            self._order_on_device = torch.from_numpy(self._order).to(self._labels.device)
+        return slice(offset * self.batch_size, (offset + 1) * self.batch_size)
 
 
 def in_order(patches: Patches, batch_size: int, device: torch.device) -> Iterator[tuple[int, Tensor]]:
     """Every patch once: the position of each batch's first patch, and its images (B, H, W, 3) uint8 on the device."""
     gather = PinnedGather(patches, batch_size, device) if device.type == "cuda" else HostGather(patches, batch_size)
     for start in range(0, len(patches), batch_size):
-        yield start, gather(np.arange(start, min(start + batch_size, len(patches))))
+        positions = np.arange(start, min(start + batch_size, len(patches)))
+        yield start, gather(positions, torch.from_numpy(positions))
 
 
 def to_float(images: Tensor) -> Tensor:

@@ -41,6 +41,8 @@ def set_up(device: torch.device, config: TrainingConfig) -> None:
     torch.set_float32_matmul_precision("high")
     if device.type == "cuda":
         torch.cuda.set_device(device)
+        # Its generators, which the first weights are drawn from, are there only from now on.
+        torch.cuda.init()  # type: ignore[no-untyped-call]
 
 
 def compute_dtype(device: torch.device, config: TrainingConfig) -> torch.dtype:

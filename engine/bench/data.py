@@ -5,6 +5,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -27,7 +28,8 @@ def gather_against_copy(folder: Path, patches: int = 20_000, batch: int = 256, c
     images.sum()  # both find the file in the page cache
 
     def gather() -> None:
-        gather_batch(rng.integers(0, patches, batch))
+        positions = rng.integers(0, patches, batch)
+        gather_batch(positions, torch.from_numpy(positions))
 
     def copy() -> None:
         start = int(rng.integers(0, patches - batch))
