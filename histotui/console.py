@@ -12,6 +12,10 @@ from histotui.text import clean
 _COLUMNS = 80
 
 
+class ReaderGone(Exception):
+    """Nobody reads stdout or stderr any more, as in `histotui ls | head -1`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Paint:
     """Text in a terminal style, given as SGR parameters such as `1;32`."""
@@ -32,9 +36,9 @@ def say(text: str) -> None:
             _write(sys.stderr, (line,))
 
 
-def out_prose(text: str) -> None:
-    """A point of a list on stdout, wrapped between words where a terminal shows it."""
-    for line in _wrapped(sys.stdout, f"- {text}", "  "):
+def out_prose(text: str, indent: int = 2) -> None:
+    """Text on stdout, wrapped between words where a terminal shows it, further lines indented."""
+    for line in _wrapped(sys.stdout, text, " " * indent):
         out(line)
 
 
@@ -46,8 +50,7 @@ def out_json(value: Any) -> None:
         text = f"[\n{text}\n]" if value else "[]"
     else:
         text = json.dumps(value, indent=2, allow_nan=False)
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    _send(sys.stdout, f"{text}\n")
 
 
 def is_terminal(stream: TextIO) -> bool:
@@ -78,8 +81,15 @@ def _wrapped(stream: TextIO, text: str, indent: str) -> list[str]:
 
 def _write(stream: TextIO, parts: tuple[str | Paint, ...]) -> None:
     coloured = has_colour(stream)
-    stream.write("".join(_rendered(part, coloured) for part in parts) + "\n")
-    stream.flush()
+    _send(stream, "".join(_rendered(part, coloured) for part in parts) + "\n")
+
+
+def _send(stream: TextIO, text: str) -> None:
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
 
 
 def _rendered(part: str | Paint, coloured: bool) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -37,9 +38,10 @@ def environment() -> dict[str, str]:
     """This process's environment, in which `engine` is the one that lies beside this package."""
     variables = dict(os.environ)
     root = str(Path(__file__).resolve().parents[1])
-    paths = [root, *filter(None, [variables.get("PYTHONPATH")])]
-    # -P leaves the working folder out of sys.path, and a source checkout is found by nothing else.
-    variables["PYTHONPATH"] = os.pathsep.join(paths)
+    # Where this package is installed, PYTHONPATH would put all of site-packages before Python's own modules.
+    if root not in (*site.getsitepackages(), site.getusersitepackages()):
+        # -P leaves the working folder out of sys.path, and a source checkout is found by nothing else.
+        variables["PYTHONPATH"] = os.pathsep.join([root, *filter(None, [variables.get("PYTHONPATH")])])
     return variables
 
 

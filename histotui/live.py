@@ -8,7 +8,6 @@ from rich.live import Live
 from rich.text import Text
 
 from engine.spec.events import Event, Warned
-from histotui.console import has_colour
 from histotui.formats import duration
 from histotui.runs import Run, Stage
 from histotui.text import clean_line
@@ -27,8 +26,6 @@ class LiveView:
         self._note = ""
         self._begun = time.monotonic()
         self._console = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        if not has_colour(self._console.file):  # type: ignore[arg-type]
-            self._console.no_color = True
         self._live = Live(console=self._console, refresh_per_second=4, auto_refresh=False)
         self._painted = 0.0
 

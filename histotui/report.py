@@ -111,7 +111,7 @@ def _notes_block(run: RunSummary) -> None:
     if notes:
         console.out()
     for note in notes:
-        console.out_prose(note)
+        console.out_prose(f"- {note}")
 
 
 def _notes(run: RunSummary) -> Iterator[str]:

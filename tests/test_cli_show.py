@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from engine.spec.events import Event, RunFailed, RunFinished, RunStarted, Warned
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply
 from engine.spec.run_folder import RunFolder
+from histotui import console, launcher
+from histotui.commands.options import complete_run
 from histotui.diagnosis import terminal
 from histotui.formats import duration, interval, number, size, table
 
@@ -370,3 +374,34 @@ def test_tables_align_and_shrink() -> None:
         "病理  b                  22",
     ]
     assert table(["RUN", "NAME", "N"], rows, columns=20, shrink="NAME")[1] == "one   a long l…  1.5"
+
+
+class TestWrapping:
+    def test_narration_breaks_between_words(self, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+        monkeypatch.setattr(console, "columns", lambda stream: 20)
+        console.say("results on it say nothing about real tissue")
+        assert capsys.readouterr().err == "results on it say\n  nothing about real\n  tissue\n"
+
+    def test_a_pipe_gets_whole_lines(self, capsys: Any) -> None:
+        console.say("word " * 50)
+        assert capsys.readouterr().err == "word " * 50 + "\n"
+
+    def test_narrow_terminals_lose_columns_not_letters(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(console, "columns", lambda stream: 80)
+        lines = bench("ls").out.splitlines()
+        assert max(map(len, lines)) <= 80
+        assert lines[0].split()[:3] == ["RUN", "NAME", "STATE"] and "STAGE" not in lines[0]
+        assert lines[1].startswith(ONE)
+
+
+def test_completion_offers_ids_and_names(bench: Bench) -> None:
+    assert complete_run("") == ["@last", ONE, "pilot", TWO, THREE]
+    assert complete_run("pi") == ["pilot"]
+
+
+def test_a_reader_that_has_gone_is_no_traceback(bench: Bench) -> None:
+    command = f"{sys.executable} -m histotui ls --json --runs {bench.runs} | true; echo ${{PIPESTATUS[0]}}"
+    said = subprocess.run(
+        ["bash", "-c", command], env=launcher.environment(), capture_output=True, text=True, check=True
+    )
+    assert said.stdout.strip() in ("0", "130") and said.stderr == ""

@@ -65,4 +65,4 @@ def _print(answer: dict[str, Any], as_json: bool) -> None:
         console.out_json(answer)
         return
     for line in facts(answer):
-        console.out(line)
+        console.out_prose(line, len(line) - len(line.lstrip()) + 4)

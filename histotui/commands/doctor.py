@@ -19,4 +19,4 @@ def doctor(json: JsonOption = False, runs: RunsOption = None) -> None:
         console.out_json(found)
         return
     for line in facts(found):
-        console.out(line)
+        console.out_prose(line, len(line) - len(line.lstrip()) + 4)
