@@ -14,19 +14,25 @@ def read_table(path: Path, columns: tuple[str, ...], setting: str) -> Iterator[t
     """Line number and the wanted columns of a CSV file with a header; DataError names the file and what is missing."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            missing = [name for name in columns if name not in (table.fieldnames or ())]
-            if missing:
-                found = ", ".join(table.fieldnames or ()) or "nothing"
-                raise DataError(f"{setting} {path}: no column {', '.join(missing)} in its first line; found {found}")
-            for row in table:
-                yield table.line_num, tuple((row[name] or "").strip() for name in columns)
+            table = csv.reader(file)
+            places = _places(next(table, []), columns, f"{setting} {path}")
+            for row in filter(None, table):
+                yield table.line_num, tuple(row[place].strip() if place < len(row) else "" for place in places)
     except FileNotFoundError:
         raise DataError(f"{setting} {path}: no such file") from None
     except OSError as error:
         raise DataError(f"{setting} {path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{setting} {path}: not a CSV file ({error})") from None
+
+
+def _places(header: list[str], columns: tuple[str, ...], where: str) -> list[int]:
+    names = [name.strip() for name in header]
+    missing = [name for name in columns if name not in names]
+    if missing:
+        found = ", ".join(names) or "nothing"
+        raise DataError(f"{where}: no column {', '.join(missing)} in its first line; found {found}")
+    return [names.index(name) for name in columns]
 
 
 def with_slides(listing: Listing, table: str | None) -> Listing:

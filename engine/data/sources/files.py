@@ -1,26 +1,18 @@
 """Image files of a folder, with what tells whether one has changed."""
 
 import os
-import stat
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from engine.spec.errors import DataError
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """A file by its path relative to the source, in bytes that any file system's names survive."""
+class ImageFile(NamedTuple):
+    """A file: its path relative to the source, and a stamp that changes with it: size, time in ns, and mode."""
 
     id: str
-    state: tuple[int, int, int]
-    """Size in bytes, time of change in ns, and mode."""
-
-    @property
-    def stamp(self) -> str:
-        """Name and state."""
-        return f"{self.id} {self.state}"
+    stamp: str
 
 
 def files_in(root: Path, folder: Path, suffixes: Iterable[str]) -> list[ImageFile]:
@@ -29,14 +21,13 @@ def files_in(root: Path, folder: Path, suffixes: Iterable[str]) -> list[ImageFil
     prefix = folder.relative_to(root).as_posix()
     try:
         with os.scandir(folder) as entries:
-            found = [
-                _image_file(f"{prefix}/{entry.name}", entry.stat())
+            return sorted(
+                ImageFile(f"{prefix}/{entry.name}", _stamp(entry.stat()))
                 for entry in entries
                 if entry.name.lower().endswith(endings) and not entry.name.startswith(".") and entry.is_file()
-            ]
+            )
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror})") from None
-    return sorted(found, key=lambda image: image.id)
 
 
 def is_plain_name(name: str) -> bool:
@@ -44,5 +35,5 @@ def is_plain_name(name: str) -> bool:
     return "/" not in name and "\0" not in name
 
 
-def _image_file(name: str, status: os.stat_result) -> ImageFile:
-    return ImageFile(name, (status.st_size, status.st_mtime_ns, stat.S_IMODE(status.st_mode)))
+def _stamp(status: os.stat_result) -> str:
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_mode}"

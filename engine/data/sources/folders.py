@@ -54,7 +54,7 @@ class ClassFolders(Source):
             labels=np.array([label for _, label, _ in rows], np.uint8),
             splits=np.array([split for split, _, _ in rows], np.uint8),
             side=self._side(images),
-            digest=digest_of(self.kind, self._provenance(), [image.stamp for image in images]),
+            digest=digest_of(self.kind, self._provenance(), images),
             provenance=self._provenance(),
         )
 

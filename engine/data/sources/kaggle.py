@@ -47,7 +47,7 @@ class Kaggle(Source):
             labels=np.array(list(labels.values()), np.uint8),
             splits=np.full(len(labels), UNASSIGNED, np.uint8),
             side=CAMELYON_SIDE,
-            digest=digest_of(self.kind, [file.stamp for file in files], labels),
+            digest=digest_of(self.kind, files, labels),
             unlisted=tuple(file.id for file in files if file.id[len(FOLDER) + 1 : -len(SUFFIX)] not in labels),
         )
 
