@@ -7,20 +7,25 @@ from engine.spec.presets import Preset, StudyResult, all_presets, find_preset
 from engine.spec.resolve import dump, fields, flatten
 from histotui import console
 from histotui.formats import NOTHING, number, table
-from histotui.settings import written
+from histotui.settings import KAGGLE_TEST, written
 
 Tree = dict[str, Any]
 
 
 def print_presets(as_json: bool, columns: int | None) -> None:
     """Every preset, built in or the user's own."""
-    known = all_presets().values()
+    known = list(all_presets().values())
     if as_json:
         console.out_json([preset_tree(preset) for preset in known])
         return
-    header = ["PRESET", "LATENT", "CHANNELS", "STUDY: LOSS", "ACCURACY", "AUC", ""]
-    for line in table(header, [_row(preset) for preset in known], columns, shrink=""):
+    header = ["PRESET", "LATENT", "CHANNELS", "LOSS", "ACCURACY", "AUC"]
+    for line in table(header, [_row(preset) for preset in known], columns, shrink="PRESET"):
         console.out(line)
+    console.out()
+    console.out_prose(f"Loss, accuracy and AUC are the study's, on {KAGGLE_TEST:,} of Kaggle's patches.", 0)
+    for preset in known:
+        if note := preset.study.note if preset.study else preset.description:
+            console.out_prose(f"{preset.name}: {note}")
 
 
 def print_preset(name: str, as_json: bool) -> None:
@@ -53,10 +58,9 @@ def preset_tree(preset: Preset) -> Tree:
 def _row(preset: Preset) -> list[str]:
     generator, study = preset.config.generator, preset.study or StudyResult()
     size = [str(generator.latent_dim), str(generator.channels)] if generator else [NOTHING, NOTHING]
-    note = study.note if preset.study else preset.description
-    return [preset.name, *size, number(study.loss), number(study.accuracy), number(study.auc), note]
+    return [preset.name, *size, number(study.loss), number(study.accuracy), number(study.auc)]
 
 
 def _study_text(study: StudyResult) -> str:
     measured = f"loss {number(study.loss)}, accuracy {number(study.accuracy)}, AUC {number(study.auc)}"
-    return study.note or f"{measured} on Kaggle's 55,000 test patches"
+    return study.note or f"{measured} on {KAGGLE_TEST:,} of Kaggle's patches"

@@ -10,10 +10,9 @@ from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
 from histotui.runs import section
-from histotui.settings import TISSUE, departures, study_beside, written
+from histotui.settings import KAGGLE_TEST, TISSUE, departures, study_beside, written
 from histotui.summary import RunSummary, read_tree, strings
 
-_STUDY_TEST = 55_000
 _CALLED = ("called normal", "called tumour")
 _TRUTH = ("normal", "tumour")
 _LABEL, _CELL = 16, 16
@@ -85,7 +84,7 @@ def _cells(score: Tree) -> Sequence[str]:
 def _study_cells(study: StudyResult, run: RunSummary) -> Sequence[str]:
     trained = str(run.answer.get("trained_on")).replace(TISSUE, "real")
     measured = (number(study.loss), number(study.accuracy), number(study.auc))
-    return (trained, "real", NOTHING, count(_STUDY_TEST), *measured, NOTHING)
+    return (trained, "real", NOTHING, count(KAGGLE_TEST), *measured, NOTHING)
 
 
 def _confusion_block(run: RunSummary) -> None:
@@ -118,7 +117,7 @@ def _notes(run: RunSummary) -> Iterator[str]:
     yield from strings(read_tree(run.folder.scores, missing_is_empty=True).get("notes"))
     study = study_beside(run.config)
     if study is not None and run.scores:
-        yield f"The study tested on {_STUDY_TEST:,} of Kaggle's patches, other ones than these."
+        yield f"The study tested on {KAGGLE_TEST:,} of Kaggle's patches, other ones than these."
         if study.note:
             yield f"In the study this preset {study.note}."
     changed = [f"{path}={written(new)}" for path, _, new in departures(run.config)]

@@ -16,6 +16,8 @@ from histotui.runs import section
 from histotui.store import RunStore
 
 TISSUE = "tissue"
+KAGGLE_TEST = 55_000
+"""Patches that the study tested on."""
 Difference = tuple[str, Any, Any]
 
 

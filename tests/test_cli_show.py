@@ -261,7 +261,13 @@ class TestPresets:
     def test_one_with_its_settings(self, bench: Bench) -> None:
         out = bench("presets", "vae-500").out
         assert "generator.latent_dim = 500  # Dimensions of the latent z.\n" in out
-        assert "loss 26.81, accuracy 0.5496, AUC 0.4814" in out
+        assert "loss 26.81, accuracy 0.5496, AUC 0.4814 on 55,000 of Kaggle's patches" in out
+
+    def test_the_table_is_the_studys(self, bench: Bench) -> None:
+        lines = bench("presets").out.splitlines()
+        assert lines[0].split() == ["PRESET", "LATENT", "CHANNELS", "LOSS", "ACCURACY", "AUC"]
+        assert ["vae-2000-c64", "2000", "64", "9.875", "0.5608", "0.4940"] in [line.split() for line in lines]
+        assert "vae-4000-c256: ran out of memory" in lines
 
     def test_the_users_own_are_listed(self, bench: Bench) -> None:
         folder = bench.folder / "config" / "histotui" / "presets"
