@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,8 +35,10 @@ def check_space(folder: Path, needed: int) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Force a folder and the files right in it to disk."""
-    for path in [*folder.iterdir(), folder]:
-        sync(path)
+    # Side by side, as a disk commits several files in about the time of one.
+    with ThreadPoolExecutor() as executor:
+        list(executor.map(sync, folder.iterdir()))
+    sync(folder)
 
 
 def sync(path: Path) -> None:
