@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from engine.data.pack import Pack
+from engine.data.packing import pack
 from engine.spec import resolve
 from engine.spec.config import DataConfig, RunConfig, VaeConfig
 
@@ -78,3 +80,8 @@ def write_run(root: Path, data: DataConfig, images: Images, labels: Labels) -> N
     np.save(root / "synthetic" / "images.npy", images)
     np.save(root / "synthetic" / "labels.npy", labels)
     (root / "synthetic" / "manifest.json").write_text("{}", encoding="utf-8")
+
+
+def packed(folder: Path, **settings: object) -> Pack:
+    """The uncropped pack of a folder."""
+    return pack(DataConfig.model_validate({"source": str(folder), "crop": 96, **settings}))
