@@ -8,8 +8,9 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from types import FrameType
+from typing import Self
 
-from engine.spec.errors import DONE, INTERRUPTED, HistotuiError, Stopped
+from engine.spec.errors import DONE, INTERRUPTED, ConfigError, Diverged, EnvironmentFault, HistotuiError, Stopped
 from engine.spec.events import Event, EventReader, RunFailed, RunFinished, RunStopped
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
@@ -20,6 +21,9 @@ from histotui.views import View
 _POLL = 0.1
 _LIFE_EVERY = 1.0
 _LOG_LINES = 15
+
+# An engine that does not get its run's lock, for one, has no log of events to say so in.
+_TELLING_CODES = frozenset({ConfigError.exit_code, EnvironmentFault.exit_code, Diverged.exit_code})
 
 
 class RunError(HistotuiError):
@@ -38,7 +42,7 @@ class Interrupts:
     _passed_on: int = 0
 
     @contextlib.contextmanager
-    def caught(self) -> Iterator["Interrupts"]:
+    def caught(self) -> Iterator[Self]:
         """Within this, Ctrl-C and SIGTERM are for the engine."""
         old = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -68,43 +72,53 @@ class Interrupts:
 
 
 @dataclass(slots=True)
+class History:
+    """What a run has said, and the reader that hears what comes next."""
+
+    reader: EventReader
+    run: Run = field(default_factory=Run)
+
+    @classmethod
+    def before_engine(cls, folder: RunFolder) -> Self:
+        """To be read before an engine is started: how an earlier one ended says nothing about the next."""
+        reader = EventReader(folder.events)
+        return cls(reader, replace(Run().apply_all(reader.read()), outcome=None))
+
+
+@dataclass(slots=True)
 class Follower:
     """Reads what a run says and shows it, until its last word or the end of its process."""
 
     folder: RunFolder
     view: View
+    history: History
     process: subprocess.Popen[bytes] | None = None
     """The engine, where this process started it."""
     interrupts: Interrupts = field(default_factory=Interrupts)
-    run: Run = field(default_factory=Run)
     _next_look: float = 0.0
 
     def follow(self) -> Run:
         """The run as it ended."""
-        reader = EventReader(self.folder.events)
-        if self.process is not None:
-            # How an earlier engine ended says nothing about this one.
-            self.run = replace(self.run.apply_all(reader.read()), outcome=None)
         with self.view:
             while True:
                 # Asked before the log is read, so that the last words of an engine that has just ended are heard.
                 over = self._is_over()
-                self._show(reader.read())
+                self._show(self.history.reader.read())
                 if over:
-                    return self.run
+                    return self.history.run
                 self._pass_on_interrupts()
                 time.sleep(_POLL)
 
     def _show(self, events: list[Event]) -> None:
         for event in events:
-            self.run = self.run.apply(event)
-            self.view.show(event, self.run)
-        self.view.tick(self.run)
+            self.history.run = self.history.run.apply(event)
+            self.view.show(event, self.history.run)
+        self.view.tick(self.history.run)
 
     def _is_over(self) -> bool:
         if self.process is not None:
             return self.process.poll() is not None
-        if isinstance(self.run.outcome, RunFinished):
+        if isinstance(self.history.run.outcome, RunFinished):
             return True
         if time.monotonic() < self._next_look:
             return False
@@ -116,14 +130,13 @@ class Follower:
             self.view.note(done)
 
 
-def raise_unless_finished(folder: RunFolder, run: Run, killed: bool) -> None:
-    """Turn the end of a run into the error that the exit code comes from."""
+def raise_unless_finished(folder: RunFolder, run: Run, killed: bool = False, engine_code: int | None = None) -> None:
+    """Turn the end of a run into the error that gives the exit code: the engine's own where the run says nothing."""
     match run.outcome:
         case RunFinished():
             return
         case RunStopped() as stopped:
-            step = run.stages[stopped.stage].step if stopped.stage in run.stages else stopped.step
-            raise Stopped(f"at {stopped.stage}, step {step:,}\n`histotui resume {folder.id}` goes on from there")
+            raise Stopped(f"{_place(run, stopped)}\n`histotui resume {folder.id}` goes on from there")
         case RunFailed() as failed:
             code = failed.exit_code if failed.exit_code != DONE else HistotuiError.exit_code
             raise RunError(f"{failed.message}\nThe log is {folder.log}", code)
@@ -132,8 +145,14 @@ def raise_unless_finished(folder: RunFolder, run: Run, killed: bool) -> None:
     tail = "\n".join(f"  {line}" for line in last_lines(folder))
     raise RunError(
         f"{folder.id} is lost: its engine ended without a word. The last lines of {folder.log}:\n{tail}",
-        HistotuiError.exit_code,
+        engine_code if engine_code in _TELLING_CODES else HistotuiError.exit_code,
     )
+
+
+def _place(run: Run, stopped: RunStopped) -> str:
+    if stopped.stage not in run.stages:
+        return "before its first stage"
+    return f"at {stopped.stage}, step {max(stopped.step, run.stages[stopped.stage].step):,}"
 
 
 def last_lines(folder: RunFolder, lines: int = _LOG_LINES, size: int = 16_384) -> list[str]:

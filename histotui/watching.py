@@ -5,14 +5,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from engine.spec.events import EventReader
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.details import details, readable
-from histotui.follow import Follower, Interrupts, raise_unless_finished
+from histotui.follow import Follower, History, Interrupts, raise_unless_finished
 from histotui.launcher import start_engine
 from histotui.report import print_report
-from histotui.runs import Run
 from histotui.summary import read_tree
 from histotui.views import choose_view
 
@@ -33,6 +33,7 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
     # From here on Ctrl-C must not leave a folder without an engine.
     with Interrupts().caught() as interrupts:
         folder = prepare()
+        history = History.before_engine(folder)
         process = start_engine(folder)
         if manner.detach:
             _wait_until_it_listens(folder, process)
@@ -41,21 +42,29 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
         if not manner.quiet:
             console.say(f"run         {folder.id}")
         view = choose_view(read_tree(folder.config), folder.id, manner.quiet)
-        run = Follower(folder, view, process, interrupts).follow()
-    _conclude(folder, run, manner, killed=interrupts.count > 1)
+        run = Follower(folder, view, history, process, interrupts).follow()
+    _show_end(folder, manner)
+    raise_unless_finished(folder, run, interrupts.count > 1, process.returncode)
+    _show_result(folder, manner)
 
 
 def watch_along(folder: RunFolder, manner: Watch) -> None:
     """Follow a run that another process started; Ctrl-C ends the following alone."""
     view = choose_view(readable(folder).config, folder.id, manner.quiet)
-    run = Follower(folder, view).follow()
-    _conclude(folder, run, manner, killed=False)
+    run = Follower(folder, view, History(EventReader(folder.events))).follow()
+    _show_end(folder, manner)
+    raise_unless_finished(folder, run)
+    _show_result(folder, manner)
 
 
-def _conclude(folder: RunFolder, run: Run, manner: Watch, killed: bool) -> None:
+def _show_end(folder: RunFolder, manner: Watch) -> None:
+    """For scripts, however the run ended."""
     if manner.json:
         console.out_json(details(folder))
-    raise_unless_finished(folder, run, killed)
+
+
+def _show_result(folder: RunFolder, manner: Watch) -> None:
+    """For people, where there is a result."""
     if not manner.json:
         print_report(readable(folder))
 

@@ -27,6 +27,7 @@ from engine.spec.events import (
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 
+ENDS_AT_ONCE = {"die-first": 9, "locked": 3}
 FAILURES = {
     "fail": ("RuntimeError", 1),
     "diverge": ("Diverged", 4),
@@ -74,8 +75,8 @@ def main(arguments: list[str]) -> int:
     folder = RunFolder(Path(arguments[0]))
     mode = os.environ.get("FAKE_ENGINE", "finish")
     print(f"engine log: {mode}", flush=True)
-    if mode == "die-first":
-        return 9
+    if mode in ENDS_AT_ONCE:
+        return ENDS_AT_ONCE[mode]
     asked: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: asked.append(number))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

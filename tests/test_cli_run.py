@@ -283,6 +283,21 @@ class TestFollowedRun:
         assert result.code == 1
         assert "is lost" in result.err and f"  {last}\n" in result.err
 
+    def test_an_engine_that_cannot_log_events_has_its_exit_code(self, bench: Bench) -> None:
+        bench.engine("locked")
+        assert bench("run", "--preset", "vae-500").code == 3
+
+    def test_an_engine_faster_than_its_follower(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        def start_and_wait(folder: RunFolder) -> subprocess.Popen[bytes]:
+            process = launcher.start_engine(folder)
+            process.wait()
+            return process
+
+        monkeypatch.setattr("histotui.watching.start_engine", start_and_wait)
+        result = bench("run", "--preset", "vae-500")
+        assert result.code == 0
+        assert "classifier: done in 1.5 s" in result.err
+
     def test_detach_prints_the_id_and_leaves(self, bench: Bench) -> None:
         bench.engine("slow")
         result = bench("run", "--preset", "vae-500", "--detach", "--quiet")
