@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -136,6 +137,20 @@ def test_a_log_that_shrank_is_read_from_the_start(tmp_path: Path) -> None:
 def test_a_log_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
     assert EventReader(tmp_path / "e").read() == []
     assert read_last(tmp_path / "e") is None
+
+
+def test_a_line_that_the_disk_has_no_room_for_leaves_no_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_whole = os.write
+    with EventWriter(tmp_path / "e") as writer:
+        writer.write(metrics(1))
+        with monkeypatch.context() as full:
+            full.setattr(events_module.os, "write", lambda descriptor, line: write_whole(descriptor, line[:9]))
+            with pytest.raises(OSError, match="No space left"):
+                writer.write(metrics(2))
+        writer.write(metrics(3))
+    assert EventReader(tmp_path / "e").read() == [metrics(1), metrics(3)]
 
 
 def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(

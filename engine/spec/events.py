@@ -1,6 +1,7 @@
 """Events: what a run says while it works, appended to events.jsonl one line at a time."""
 
 import dataclasses
+import errno
 import json
 import os
 import time
@@ -187,6 +188,7 @@ class EventWriter:
         from pydantic_core import to_json
 
         self._to_json = to_json
+        self._path = path
         self._said = _steps_said(path)
         self._synced_at = 0.0
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -199,11 +201,14 @@ class EventWriter:
         self.close()
 
     def write(self, event: Event) -> None:
-        """Append one line, unless the log has this stage, step and kind already."""
+        """Append one line, unless the log has this stage, step and kind already. OSError where the disk is full."""
         if type(event) in _SAID_ONCE and not self._is_new(event):
             return
         body = self._to_json(event, inf_nan_mode="null")
-        os.write(self._descriptor, b'{"type":"%s",%s\n' % (event.type.encode(), body[1:]))
+        line = b'{"type":"%s",%s\n' % (event.type.encode(), body[1:])
+        if os.write(self._descriptor, line) < len(line):
+            _drop_torn_line(self._path, self._descriptor)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
         if event.time > self._synced_at + SYNC_SECONDS or isinstance(event, TERMINAL):
             os.fdatasync(self._descriptor)
             self._synced_at = event.time
