@@ -60,7 +60,9 @@ def _tell_settings(settled: Settled) -> None:
     for path, old, new in settled.quickened:
         console.say(f"  {path}: {written(old)} -> {written(new)}")
     if settled.config.data.source == TISSUE:
-        console.say("no --data: the built-in tissue is used; results on it say nothing about real tissue")
+        console.say(
+            "data: the built-in tissue, on which results say nothing about real tissue; --data names real patches"
+        )
 
 
 def _preflight(config: RunConfig, store: RunStore, quiet: bool) -> Tree:
