@@ -60,9 +60,7 @@ def _tell_settings(settled: Settled) -> None:
     for path, old, new in settled.quickened:
         console.say(f"  {path}: {written(old)} -> {written(new)}")
     if settled.config.data.source == TISSUE:
-        console.say(
-            "data: the built-in tissue, on which results say nothing about real tissue; --data names real patches"
-        )
+        console.say("data is the built-in tissue: results say nothing about real tissue; --data names real patches")
 
 
 def _preflight(config: RunConfig, store: RunStore, quiet: bool) -> Tree:
