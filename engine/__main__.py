@@ -59,13 +59,15 @@ class Engine:
         from engine.context import Context
         from engine.device import choose_device, device_name, set_up
         from engine.pipeline import run_stages
+        from engine.storage import storage_errors
 
         device = choose_device(config.device)
         set_up(device, config.training)
         self._announce(events, f"{device} ({device_name(device)})")
         write_environment(self._folder.environment, device)
         remove_partial(self._folder.checkpoints)
-        run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
+        with storage_errors(self._folder.path):
+            run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
 
     def _load_config(self) -> RunConfig:
         """The config, unless it has changed since the run began."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from engine.spec.errors import CheckpointError, StorageError
+from engine.storage import sync
 
 KEEP = 2
 """Complete checkpoints to keep of a stage at work, so that a damaged one has a predecessor."""
@@ -117,9 +117,9 @@ def _write(target: Path, state: State) -> None:
         digests = {name: _sha256(partial / name) for name in (_TENSORS, _META)}
         (partial / _MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
         for path in (*partial.iterdir(), partial):
-            _fsync(path)
+            sync(path)
         partial.rename(target)
-        _fsync(target.parent)
+        sync(target.parent)
     # A full disk shows as any of these, by whoever meets it first.
     except (OSError, SafetensorError, RuntimeError) as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -130,11 +130,3 @@ def _write(target: Path, state: State) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -134,7 +134,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     config = validate(arguments["config"])
     device = choose_device(config.device)
     report("memory", 0, 1)
-    data = probe(config.data.source, config.data.slides)
+    data = probe(config.data.source, config.data.slides, config.data.tissue)
     dtype = compute_dtype(device, config.training)
     found = footprints(config, dtype)
     needed = max(found, key=lambda each: each.peak)

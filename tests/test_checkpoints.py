@@ -73,7 +73,7 @@ def test_a_full_disk_is_named_and_leaves_the_last_checkpoint(tmp_path: Path, mon
 def test_files_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     rename = Path.rename
-    monkeypatch.setattr(checkpoints, "_fsync", lambda path: order.append(f"fsync {path.name}"))
+    monkeypatch.setattr(checkpoints, "sync", lambda path: order.append(f"fsync {path.name}"))
     monkeypatch.setattr(Path, "rename", lambda self, to: (order.append(f"rename {to.name}"), rename(self, to))[1])
     CheckpointFolder(tmp_path / "generator").save(1, state(1))
     renamed = order.index("rename step-00000001")

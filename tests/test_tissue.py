@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engine.data import tissue
 from engine.data.packing import pack
-from engine.data.scene import CENTRE, MARGIN, SIDE, Scene
 from engine.data.sources.base import TEST, TRAIN, Patch
 from engine.data.sources.tissue import TissueReader
 from engine.data.splits import divide
-from engine.data.stamps import LYMPHOCYTE, TUMOUR, stamps
+from engine.data.tissue import rendering
+from engine.data.tissue.scene import CENTRE, MARGIN, SIDE, Scene
+from engine.data.tissue.stamps import LYMPHOCYTE, TUMOUR, stamps
 from engine.spec.config import DataConfig, TissueConfig
 
 
 @pytest.fixture(scope="module")
 def many() -> tuple[list[Scene], NDArray[np.uint8]]:
-    rendered = [tissue.render(0, TRAIN, index, 40) for index in range(300)]
+    rendered = [rendering.render(0, TRAIN, index, 40) for index in range(300)]
     scenes = [Scene(np.random.Generator(np.random.PCG64([0, TRAIN, index]))) for index in range(300)]
     assert [scene.label for scene in scenes] == [label for _, label in rendered]
     return scenes, np.stack([pixels for pixels, _ in rendered])
@@ -37,13 +37,13 @@ def test_a_patch_is_the_same_whatever_else_is_rendered() -> None:
 
 
 def test_bytes_are_those_of_this_version() -> None:
-    digest = hashlib.sha256(b"".join(tissue.render(7, TRAIN, index, 40)[0].tobytes() for index in range(20)))
-    assert digest.hexdigest()[:16] == "dabefae230e26918", "a change of the tissue needs a new tissue.VERSION"
+    digest = hashlib.sha256(b"".join(rendering.render(7, TRAIN, index, 40)[0].tobytes() for index in range(20)))
+    assert digest.hexdigest()[:16] == "dabefae230e26918", "a change of the tissue needs a new rendering.VERSION"
 
 
 def test_seeds_splits_and_indices_differ() -> None:
     places = [(0, TRAIN, 0), (1, TRAIN, 0), (0, TEST, 0), (0, TRAIN, 1)]
-    assert len({tissue.render(*place, 40)[0].tobytes() for place in places}) == 4
+    assert len({rendering.render(*place, 40)[0].tobytes() for place in places}) == 4
 
 
 def test_label_is_1_exactly_where_tumour_touches_the_central_32_pixels(
@@ -94,5 +94,5 @@ def test_training_and_test_slides_are_apart_and_tell_nothing_of_the_label(
 def test_only_what_is_asked_for_is_rendered(tmp_path: Path) -> None:
     packed = pack(DataConfig(tissue=TissueConfig(train=12, test=4)), cache=tmp_path)
     assert len(packed) == 16 and packed.images.shape == (16, 64, 64, 3)
-    pixels, label = tissue.render(0, TEST, 3, 40)
+    pixels, label = rendering.render(0, TEST, 3, 40)
     assert np.array_equal(packed.images[15], pixels[16:80, 16:80]) and packed.labels[15] == label

@@ -13,10 +13,10 @@ from PIL import Image
 
 from engine.data.sources.folders import ORIGIN
 from engine.data.sources.run import SyntheticSet, open_synthetic
-from engine.data.storage import storage_errors
 from engine.progress import Report
 from engine.spec.errors import DataError
 from engine.spec.run_folder import RunFolder
+from engine.storage import storage_errors
 
 _BLOCK: Final = 64
 

@@ -12,9 +12,9 @@ from engine.data.pack import count_by_split, fingerprint
 from engine.data.packing import cache_folder, data_config, listed
 from engine.data.reading import Columns, join, read_all
 from engine.data.sources.base import SPLITS, Listing, Source
-from engine.data.storage import storage_errors
 from engine.progress import Report, silent
 from engine.spec.config import DataConfig, TissueConfig
+from engine.storage import storage_errors
 
 _SHOWN: Final = 20
 

@@ -11,12 +11,12 @@ from engine.data.pack import FORMAT, DamagedPackError, Manifest, Pack, open_pack
 from engine.data.slides import with_slides
 from engine.data.sources import recognise
 from engine.data.sources.base import Listing, Source, digest_of
-from engine.data.storage import check_space, storage_errors, sync, sync_tree
 from engine.data.writing import write_pack
 from engine.progress import Report, silent
 from engine.spec.config import DataConfig, RunConfig
 from engine.spec.errors import ConfigError, DataError, StorageError
 from engine.spec.resolve import dump, merge, validate
+from engine.storage import check_space, storage_errors, sync, sync_tree
 
 _TEMPORARY: Final = ".tmp-"
 _ABANDONED_SECONDS: Final = 3600

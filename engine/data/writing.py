@@ -23,9 +23,9 @@ from engine.data.pack import (
 )
 from engine.data.reading import Block, Columns, join, read_all
 from engine.data.sources.base import Listing, Source
-from engine.data.storage import storage_errors
 from engine.progress import Report
 from engine.spec.errors import DataError
+from engine.storage import storage_errors
 
 
 def write_pack(source: Source, listing: Listing, crop: int, folder: Path, report: Report) -> None:

@@ -15,9 +15,10 @@ from engine.data.patches import PatchSet
 from engine.generators.base import Generator
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
-from engine.spec.errors import RunFolderError, StorageError
+from engine.spec.errors import RunFolderError
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
+from engine.storage import check_space
 
 STAGE = "synthesis"
 _CHUNKS_PER_SAVE = 16
@@ -31,18 +32,13 @@ def run(context: Context) -> None:
     """Sample chunk by chunk into a folder that is renamed when it is whole. Each chunk depends on the seed alone."""
     real, partial = prepare.load(context).train, context.folder.path / "synthetic.partial"
     labels = synthetic_labels(real, context.config.synthesis.ratio, context.config.seed)
-    try:
-        partial.mkdir(exist_ok=True)
-        _sample_all(context, generator.load(context), labels, partial, real.side)
-        np.save(partial / "labels.npy", labels, allow_pickle=False)
-        (partial / "manifest.json").write_text(
-            json.dumps(_manifest(context, labels), indent=1) + "\n", encoding="utf-8"
-        )
-        (partial / "progress.json").unlink()
-        shutil.rmtree(context.folder.synthetic, ignore_errors=True)
-        partial.rename(context.folder.synthetic)
-    except OSError as error:
-        raise StorageError(f"{partial}: the synthetic patches cannot be written ({error})") from error
+    partial.mkdir(exist_ok=True)
+    _sample_all(context, generator.load(context), labels, partial, real.side)
+    np.save(partial / "labels.npy", labels, allow_pickle=False)
+    (partial / "manifest.json").write_text(json.dumps(_manifest(context, labels), indent=1) + "\n", encoding="utf-8")
+    (partial / "progress.json").unlink()
+    shutil.rmtree(context.folder.synthetic, ignore_errors=True)
+    partial.rename(context.folder.synthetic)
 
 
 def load(folder: RunFolder) -> PatchSet:
@@ -88,18 +84,10 @@ def _sample(context: Context, model: Generator, labels: NDArray[np.uint8], start
 def _open_images(path: Path, shape: tuple[int, ...], resume: bool) -> "np.memmap[Any, np.dtype[np.uint8]]":
     mode = "r+" if resume and path.exists() else "w+"
     if mode == "w+":
-        _require_space(path.parent, int(np.prod(shape)))
+        # A memory map on a full disk ends the process with SIGBUS, so the space must be there before.
+        check_space(path.parent, int(np.prod(shape)))
     images: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(path, mode, np.uint8, shape)
     return images
-
-
-def _require_space(folder: Path, size: int) -> None:
-    """A memory map on a full disk ends the process with SIGBUS, so the space is taken first."""
-    free = shutil.disk_usage(folder).free
-    if free < size:
-        raise StorageError(
-            f"{folder}: {size / 2**20:.0f} MiB of synthetic patches do not fit in {free / 2**20:.0f} MiB of free space"
-        )
 
 
 def _read_progress(folder: Path) -> int:

@@ -25,10 +25,10 @@ from engine.data.sources.base import (
     Source,
     digest_of,
 )
-from engine.data.storage import storage_errors
 from engine.progress import Report, silent
 from engine.spec.config import DataConfig
 from engine.spec.errors import DataError
+from engine.storage import storage_errors
 
 PREFIX: Final = "camelyonpatch_level_2_split_"
 _PATCH: Final = (CAMELYON_SIDE, CAMELYON_SIDE, 3)

@@ -7,8 +7,8 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from engine.data import tissue
 from engine.data.sources.base import CAMELYON_SIDE, TEST, TRAIN, Broken, Listing, Patch, Source, digest_of
+from engine.data.tissue import rendering
 from engine.progress import Report
 from engine.spec.config import DataConfig, TissueConfig
 from engine.spec.resolve import Tree
@@ -38,17 +38,17 @@ class Tissue(Source):
             ids=tuple(f"{'test' if split == TEST else 'train'}/{index:07d}" for split, index in places),
             labels=None,
             splits=np.array([split for split, _ in places], np.uint8),
-            slides=tuple(tissue.slide_name(self.config.seed, self._slide(split, index)) for split, index in places),
+            slides=tuple(rendering.slide_name(self.config.seed, self._slide(split, index)) for split, index in places),
             side=CAMELYON_SIDE,
             provenance="tissue",
-            digest=digest_of(self.kind, tissue.VERSION, tree),
+            digest=digest_of(self.kind, rendering.VERSION, tree),
         )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> "TissueReader":
         return TissueReader(self.config)
 
     def _slide(self, split: int, index: int) -> int:
-        return tissue.slide_of(self.config.seed, split, index, self.config.slides)
+        return rendering.slide_of(self.config.seed, split, index, self.config.slides)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,5 +64,5 @@ class TissueReader:
 
     def _patch(self, row: int) -> Patch:
         split, index = (TRAIN, row) if row < self.config.train else (TEST, row - self.config.train)
-        pixels, label = tissue.render(self.config.seed, split, index, self.config.slides)
+        pixels, label = rendering.render(self.config.seed, split, index, self.config.slides)
         return Patch(pixels, label)

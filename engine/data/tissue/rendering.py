@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.scene import MARGIN, SIDE, Scene
 from engine.data.sources.base import TEST
-from engine.data.stamps import SCALE, Ints
+from engine.data.tissue.scene import MARGIN, SIDE, Scene
+from engine.data.tissue.stamps import SCALE, Ints
 
 VERSION: Final = 1
 

@@ -20,7 +20,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         advice = "free some space there" if error.errno in _FULL else "check that it can be written"
-        raise StorageError(f"{folder}: {error.strerror or error}; {advice}") from None
+        raise StorageError(f"{error.filename or folder}: {error.strerror or error}; {advice}") from None
 
 
 def check_space(folder: Path, needed: int) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.stamps import (
+from engine.data.tissue.stamps import (
     CENTROBLAST,
     LYMPHOCYTE,
     ORIENTATIONS,
