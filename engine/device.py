@@ -2,6 +2,9 @@
 
 import os
 import platform
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,6 +40,8 @@ def set_up(device: torch.device, config: TrainingConfig) -> None:
         # cuBLAS reads it when it first runs.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # It fills every new tensor with NaN, to show reads of what was never written, at the cost of a pass over it.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not config.deterministic
     torch.set_float32_matmul_precision("high")
     if device.type == "cuda":
@@ -50,6 +55,12 @@ def compute_dtype(device: torch.device, config: TrainingConfig) -> torch.dtype:
     if config.precision == "auto":
         return torch.bfloat16 if device.type == "cuda" and torch.cuda.is_bf16_supported() else torch.float32
     return torch.bfloat16 if config.precision == "bfloat16" else torch.float32
+
+
+def forward_precision(device: torch.device, config: TrainingConfig) -> Callable[[], AbstractContextManager[object]]:
+    """Makes the context in which the forward pass has its dtype."""
+    dtype = compute_dtype(device, config)
+    return nullcontext if dtype == torch.float32 else partial(torch.autocast, device.type, dtype)
 
 
 def free_memory(device: torch.device) -> int:

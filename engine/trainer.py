@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from engine.batches import TrainingBatches, to_float
 from engine.checkpoints import State, prefixed
-from engine.device import compute_dtype
+from engine.device import forward_precision
+from engine.finite import NEVER, gradient_norm, guard_for
 from engine.generators.base import Loss, Model, Phase
 from engine.randomness import seed_torch
 from engine.spec.config import TrainingConfig
@@ -37,14 +38,14 @@ class Trainer:
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches, self.device, self.seed = batches, device, seed
         self.step = 0
-        self._dtype = compute_dtype(device, config)
+        self._precision = forward_precision(device, config)
         self._updaters = [_Updater(phase, _adam(phase)) for phase in model.phases()]
         for updater in self._updaters:
             _clip(updater.phase)
         self._loss = torch.compile(model.loss) if config.compile else model.loss
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
-        self._first_bad = torch.full((), -1, dtype=torch.int64, device=device)
+        self._guard = guard_for(device)
 
     def advance(self) -> None:
         """One step: every phase that is due, on one batch."""
@@ -60,15 +61,12 @@ class Trainer:
 
     def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
         phase, optimizer = updater.phase, updater.optimizer
-        with torch.autocast(self.device.type, self._dtype, enabled=self._dtype != torch.float32):
+        with self._precision():
             loss: Loss = self._loss(phase.name, images, labels)
         optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        norm = nn.utils.get_total_norm(p.grad for p in phase.parameters if p.grad is not None)
-        finite = torch.isfinite(loss.total.detach()) & torch.isfinite(norm)
-        self._first_bad = torch.where((self._first_bad < 0) & ~finite, moment, self._first_bad)
-        # The fused kernel leaves weights and moments alone where this is 1, as for torch.amp.GradScaler.
-        optimizer.found_inf = (self._first_bad >= 0).float()  # type: ignore[attr-defined]
+        norm = gradient_norm(phase.parameters)
+        self._guard.watch(optimizer, moment, loss.total, norm)
         optimizer.step()
         _clip(phase)
         self._note(dict(loss.terms) | {_norm_name(phase, self._updaters): norm})
@@ -88,8 +86,8 @@ class Trainer:
 
     def check_finite(self) -> None:
         """Raise Diverged where a loss or gradient of any step so far was not finite. Waits for the device."""
-        moment = int(self._first_bad)
-        if moment >= 0:
+        moment = self._guard.first_bad()
+        if moment != NEVER:
             step, number = divmod(moment, len(self._updaters))
             values = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
             broken = [name for name, value in values.items() if not math.isfinite(value)]

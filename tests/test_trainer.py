@@ -1,6 +1,8 @@
 """The training step: phases, exact resumption, and what happens to a loss that is not finite."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from toys import CPU, same, toy_patches
 from engine.batches import TrainingBatches
 from engine.checkpoints import State
 from engine.classifiers import build_classifier
+from engine.finite import DeviceGuard, Guard, HostGuard
 from engine.generators import build_generator
 from engine.generators.base import Loss, Model, Phase, parameters_of
 from engine.spec.config import ClassifierConfig, FitConfig, GanConfig, TrainingConfig, VaeConfig
@@ -100,9 +103,11 @@ def scripted(bad_step: int = -1, bad: float = 1.0) -> Trainer:
     return Trainer(Scripted(bad_step, bad), TrainingBatches(toy_patches(), 8, 0, CPU), TrainingConfig(), 0, CPU)
 
 
+@pytest.mark.parametrize("guard", [HostGuard, partial(DeviceGuard, CPU)])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_never_reaches_the_weights(bad: float) -> None:
+def test_a_loss_that_is_not_finite_never_reaches_the_weights(bad: float, guard: Callable[[], Guard]) -> None:
     trainer, healthy = scripted(bad_step=4, bad=bad), scripted()
+    trainer._guard = guard()
     advance(trainer, 9)
     advance(healthy, 4)
     for name, weight in trainer.model.state_dict().items():
