@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.spec.errors import RunFolderError
+from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.run_folder import RUN_ID, RunFolder
 from histotui import console
 from histotui.details import readable
@@ -16,20 +16,22 @@ from histotui.summary import RunSummary, read_tree
 Row = dict[str, Any]
 
 _MEASURED = (
-    "trained_on", "tested_on", "n_train", "n_test", "loss", "accuracy", "auc", "auc_low", "auc_high", "ece",
+    "data", "trained_on", "tested_on", "n_train", "n_test", "loss", "accuracy", "auc", "auc_low", "auc_high", "ece",
     "sensitivity", "specificity", "selected_on",
 )  # fmt: skip
 
 
-def print_comparison(folders: Sequence[RunFolder], format: str) -> None:
-    """The runs in one of the formats on stdout; doubts about comparing them on stderr."""
+def print_comparison(folders: Sequence[RunFolder], format: str, columns: str | None = None) -> None:
+    """The runs in one of the formats on stdout, all columns or those named; doubts about comparing on stderr."""
     runs = [readable(folder) for folder in folders]
     for doubt in doubts(runs):
         console.say(f"warning: {doubt}")
     rows = [comparison_row(run) for run in runs]
+    if columns is not None:
+        rows = _only(rows, columns.split(","))
     if format == "json":
         console.out_json(rows)
-    elif format == "table":
+    elif format == "table" and columns is None:
         for line in _table(rows):
             console.out(line)
     else:
@@ -47,13 +49,24 @@ def comparison_row(run: RunSummary) -> Row:
         "state": run.state,
         "latent": generator.get("latent_dim"),
         "channels": generator.get("channels"),
+        "generator_epochs": generator.get("epochs"),
+        "classifier_epochs": section(run.config, "classifier").get("epochs"),
         **{name: run.answer.get(name) for name in _MEASURED},
         "reference_auc": reference.get("auc"),
         "study_loss": study.loss if study else None,
         "study_accuracy": study.accuracy if study else None,
         "study_auc": study.auc if study else None,
         "study_note": study.note if study else "",
+        "seconds": run.seconds,
+        "device": run.device,
     }
+
+
+def _only(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    unknown = [name for name in columns if name not in rows[0]]
+    if unknown:
+        raise ConfigError(f"--columns {unknown[0]}: unknown; there are {', '.join(rows[0])}")
+    return [{name: row[name] for name in columns} for row in rows]
 
 
 def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
@@ -112,7 +125,9 @@ def _exported(rows: Sequence[Row], format: str) -> str:
     match format:
         case "csv":
             return frame.to_csv(index=False)
-        case "md":
-            return frame.to_markdown(index=False)
+        case "md" | "table":
+            style = "pipe" if format == "md" else "simple"
+            shown = frame.astype(object).where(frame.notna(), None)
+            return shown.to_markdown(index=False, floatfmt=".4g", missingval="", tablefmt=style)
         case _:
-            return frame.to_latex(index=False, escape=True, na_rep="")
+            return frame.to_latex(index=False, escape=True, na_rep="", float_format="%.4g")

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
 from fake_engine import score
+from workbench import Bench
 
 from engine.spec.events import Metrics, RunFinished, RunStarted, StageFinished, StageStarted, Warned
 from engine.spec.run_folder import RunFolder

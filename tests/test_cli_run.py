@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
-from bench import FAKE, Bench, signalled, until
+from workbench import FAKE, Bench, signalled, until
 
 from engine.spec.events import RunStarted
 from engine.spec.presets import PRESETS

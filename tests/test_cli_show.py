@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench import Bench
 from fake_engine import score
+from workbench import Bench
 
 from engine.spec.config import RunConfig
 from engine.spec.events import Event, RunFailed, RunFinished, RunStarted, Warned
@@ -232,6 +232,16 @@ class TestCompare:
 
     def test_an_unknown_format(self, bench: Bench) -> None:
         assert bench("compare", ONE, "--format", "xml").code == 2
+
+    def test_columns_are_those_asked_for_in_that_order(self, bench: Bench) -> None:
+        out = bench("compare", "pilot", TWO, "--format", "csv", "--columns", "auc,preset").out
+        assert out.splitlines()[0] == "auc,preset" and len(out.splitlines()) == 3
+        assert bench("compare", "pilot", "--columns", "preset,auc").out.split()[:2] == ["preset", "auc"]
+
+    def test_an_unknown_column_is_named_with_those_there_are(self, bench: Bench) -> None:
+        result = bench("compare", "pilot", "--columns", "auc,speed")
+        assert result.code == 2
+        assert "--columns speed: unknown; there are run, name" in result.err
 
 
 class TestTrash:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench import FAKE, until
+from workbench import FAKE, until
 
 from engine.spec.errors import EnvironmentFault
 from engine.spec.process import ProcessIdentity

@@ -22,6 +22,9 @@ class Format(StrEnum):
 def compare(
     selected: RunsArgument,
     format: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    columns: Annotated[
+        str | None, typer.Option("--columns", metavar="A,B,C", help="Only these columns, in this order.")
+    ] = None,
     runs: RunsOption = None,
 ) -> None:
     """Put the results of runs side by side, with the study's.
@@ -29,8 +32,9 @@ def compare(
     \b
     histotui compare baseline-a vae-a vae-b
     histotui compare baseline-a vae-a --format latex > table1.tex
+    histotui compare baseline-a vae-a --format md --columns preset,auc,auc_low,auc_high,seconds
     """
     from histotui.comparison import print_comparison
 
     store = RunStore(runs_root(runs))
-    print_comparison([store.find(reference) for reference in selected], format.value)
+    print_comparison([store.find(reference) for reference in selected], format.value, columns)
