@@ -10,6 +10,7 @@ from typing import IO, Any
 from engine.spec import errors
 from engine.spec.errors import EnvironmentFault, HistotuiError
 from histotui import console
+from histotui.disk import storage_errors
 from histotui.launcher import environment
 from histotui.text import clean_line
 
@@ -21,16 +22,7 @@ Tree = dict[str, Any]
 
 def ask(query: str, body: Tree, on_progress: OnProgress | None = None) -> Tree:
     """The engine's answer; its error is raised here again under its own type."""
-    with (
-        tempfile.TemporaryFile() as narration,
-        subprocess.Popen(
-            [*ANSWER, query, json.dumps(body)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=narration,
-            env=environment(),
-        ) as process,
-    ):
+    with _narration() as narration, _start(query, body, narration) as process:
         last = None
         try:
             last = _last_word(process.stdout, on_progress or show_progress)
@@ -51,6 +43,24 @@ def show_progress(what: str, done: int, total: int) -> None:
 
 def hide_progress(what: str, done: int, total: int) -> None:
     """For `--quiet`."""
+
+
+def _narration() -> IO[bytes]:
+    with storage_errors("temporary files"):
+        return tempfile.TemporaryFile()
+
+
+def _start(query: str, body: Tree, narration: IO[bytes]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            [*ANSWER, query, json.dumps(body)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=narration,
+            env=environment(),
+        )
+    except OSError as error:
+        raise EnvironmentFault(f"the engine cannot be started: {error}") from None
 
 
 def _last_word(lines: IO[bytes] | None, on_progress: OnProgress) -> Tree:

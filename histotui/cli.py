@@ -1,7 +1,6 @@
 """The `histotui` command: every subcommand in one place, and the one place where errors are shown."""
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 
@@ -77,9 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except console.ReaderGone:
-        # The interpreter would complain as it flushes what is left.
         for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            console.drop(stream)
         return INTERRUPTED
 
 

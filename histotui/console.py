@@ -7,6 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from histotui.disk import storage_errors
 from histotui.text import clean
 
 _COLUMNS = 80
@@ -53,6 +54,11 @@ def out_json(value: Any) -> None:
     _send(sys.stdout, f"{text}\n")
 
 
+def drop(stream: TextIO) -> None:
+    """Send what is left in a stream nowhere; the interpreter would complain as it flushes it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
 def is_terminal(stream: TextIO) -> bool:
     """Whether the stream is a terminal that understands escape sequences."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
@@ -90,6 +96,12 @@ def _send(stream: TextIO, text: str) -> None:
         stream.flush()
     except BrokenPipeError:
         raise ReaderGone from None
+    except OSError as error:
+        drop(stream)
+        # Narration that has nowhere to go must not end what it is about.
+        if stream is sys.stdout:
+            with storage_errors("stdout"):
+                raise error
 
 
 def _rendered(part: str | Paint, coloured: bool) -> str:

@@ -14,6 +14,7 @@ from engine.spec.errors import DONE, INTERRUPTED, ConfigError, Diverged, Environ
 from engine.spec.events import Event, EventReader, RunFailed, RunFinished, RunStopped
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
+from histotui.launcher import ask_to_stop
 from histotui.runs import LIVE, Run
 from histotui.summary import summarize
 from histotui.views import View
@@ -64,7 +65,7 @@ class Interrupts:
             # An engine that has not said who it is does not listen yet, and a signal would end it without a word.
             return ""
         self._passed_on = 1
-        process.send_signal(signal.SIGTERM)
+        ask_to_stop(folder, identity)
         return "stopping with a checkpoint; Ctrl-C again kills it"
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -136,7 +137,7 @@ def raise_unless_finished(folder: RunFolder, run: Run, killed: bool = False, eng
         case RunFinished():
             return
         case RunStopped() as stopped:
-            raise Stopped(f"{_place(run, stopped)}\n`histotui resume {folder.id}` goes on from there")
+            raise Stopped(f"{_place(run, stopped.stage)}\n`histotui resume {folder.id}` goes on from there")
         case RunFailed() as failed:
             code = failed.exit_code if failed.exit_code != DONE else HistotuiError.exit_code
             raise RunError(f"{failed.message}\nThe log is {folder.log}", code)
@@ -149,10 +150,11 @@ def raise_unless_finished(folder: RunFolder, run: Run, killed: bool = False, eng
     )
 
 
-def _place(run: Run, stopped: RunStopped) -> str:
-    if stopped.stage not in run.stages:
+def _place(run: Run, stage: str) -> str:
+    if stage not in run.stages:
         return "before its first stage"
-    return f"at {stopped.stage}, step {max(stopped.step, run.stages[stopped.stage].step):,}"
+    step = run.stages[stage].step
+    return f"at {stage}, step {step:,}" if step else f"at {stage}"
 
 
 def last_lines(folder: RunFolder, lines: int = _LOG_LINES, size: int = 16_384) -> list[str]:

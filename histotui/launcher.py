@@ -1,5 +1,6 @@
 """Starts engines that outlive this process, and asks them to end."""
 
+import contextlib
 import os
 import signal
 import site
@@ -10,13 +11,18 @@ from pathlib import Path
 from engine.spec.errors import EnvironmentFault
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
+from histotui.disk import storage_errors
 
 ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "engine")
+
+_ASKED = "asked-to-stop.json"
+"""In a run folder: the process that was asked."""
 
 
 def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
     """The engine at work on a run, in a session of its own so that no terminal can end it."""
-    descriptor = os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with storage_errors(folder.log):
+        descriptor = os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
             [*ENGINE, str(folder.path)],
@@ -45,9 +51,18 @@ def environment() -> dict[str, str]:
     return variables
 
 
-def ask_to_stop(identity: ProcessIdentity) -> bool:
+def ask_to_stop(folder: RunFolder, identity: ProcessIdentity) -> bool:
     """SIGTERM to the engine alone, whose workers it ends itself; False where it is gone already."""
-    return _signal(identity, signal.SIGTERM)
+    asked = folder.path / _ASKED
+    # A second one would end it at once, without the checkpoint that it is saving.
+    if ProcessIdentity.read(asked) == identity:
+        return identity.is_alive()
+    if not _signal(identity, signal.SIGTERM):
+        return False
+    # On a full disk above all a run must still be able to stop.
+    with contextlib.suppress(OSError):
+        identity.write(asked)
+    return True
 
 
 def kill(identity: ProcessIdentity) -> bool:

@@ -8,7 +8,6 @@ from typing import Any, Literal, Self
 
 from engine.spec.events import (
     Event,
-    ImageSaved,
     Metrics,
     Progress,
     Resumed,
@@ -16,7 +15,6 @@ from engine.spec.events import (
     RunFinished,
     RunStarted,
     RunStopped,
-    Scored,
     StageFinished,
     StageStarted,
     Warned,
@@ -52,6 +50,8 @@ class Stage:
     """One stage of a run, as far as it has come. `rate` is in patches per second."""
 
     name: str
+    what: str = ""
+    """What is being done, such as "unpacking"."""
     step: int = 0
     total: int = 0
     epoch: int = 0
@@ -69,31 +69,21 @@ class Run:
 
     stages: Mapping[str, Stage] = field(default_factory=dict)
     stage: str = ""
-    started: float | None = None
-    updated: float | None = None
     device: str = ""
-    config_sha256: str = ""
     warnings: tuple[str, ...] = ()
-    images: Mapping[str, str] = field(default_factory=dict)
-    """The newest picture of each stage, relative to the run folder."""
-    scored: tuple[Scored, ...] = ()
     outcome: Outcome | None = None
 
     def apply(self, event: Event) -> Self:
         """The run after this event."""
-        run = replace(self, updated=event.time)
         match event:
-            case RunStarted():
-                return replace(
-                    run, started=event.time, device=event.device, config_sha256=event.config_sha256, outcome=None
-                )
-            case Resumed():
-                return replace(run, device=event.device or run.device, outcome=None)
+            case RunStarted() | Resumed():
+                return replace(self, device=event.device or self.device, outcome=None)
             case StageStarted(stage=name):
-                return replace(run._at(name, step=event.step, total=event.total, seconds=None), stage=name)
+                return replace(self._at(name, what="", step=0, total=0, seconds=None), stage=name)
             case Progress(stage=name):
-                return run._at(
+                return self._at(
                     name,
+                    what=event.what,
                     step=event.step,
                     total=event.total,
                     epoch=event.epoch,
@@ -102,20 +92,16 @@ class Run:
                     seconds_left=event.seconds_left,
                 )
             case Metrics(stage=name):
-                known = run.stages.get(name, Stage(name)).values
-                return run._at(name, step=event.step, epoch=event.epoch, values={**known, **event.values})
+                known = self.stages.get(name, Stage(name)).values
+                return self._at(name, step=event.step, epoch=event.epoch, values={**known, **event.values})
             case StageFinished(stage=name):
-                return run._at(name, seconds=event.seconds, seconds_left=None)
+                return self._at(name, seconds=event.seconds, seconds_left=None)
             case Warned(message=message):
-                return run if message in run.warnings else replace(run, warnings=(*run.warnings, message))
-            case ImageSaved(stage=name):
-                return replace(run, images={**run.images, name: event.path})
-            case Scored():
-                return replace(run, scored=(*run.scored, event))
+                return self if message in self.warnings else replace(self, warnings=(*self.warnings, message))
             case RunFinished() | RunFailed() | RunStopped():
-                return replace(run, outcome=event)
+                return replace(self, outcome=event)
             case _:
-                return run
+                return self
 
     def apply_all(self, events: Iterable[Event]) -> Self:
         """The run after these events."""

@@ -95,14 +95,13 @@ def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
     found = preflight.get("data") or {}
     data = ", ".join(dict.fromkeys(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key)))
     patches = found.get("patches")
-    lines = [
+    lines = (
         ("device", _device(preflight)),
         ("data", data + (f", {count(patches)} patches" if isinstance(patches, int) else "")),
         ("parameters", count(preflight.get("parameters"))),
         ("memory", f"{size(preflight.get('peak_bytes'))} of {size(preflight.get('available_bytes'))}"),
         ("disk", f"{size(preflight.get('disk_bytes'))} of {size(preflight.get('disk_free_bytes'))}"),
-    ]
-    lines += [("note", str(note)) for note in preflight.get("notes") or ()]
+    )
     return [(label, value) for label, value in lines if value and value not in (NOTHING, f"{NOTHING} of {NOTHING}")]
 
 

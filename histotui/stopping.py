@@ -20,14 +20,14 @@ _POLL = 0.1
 def stop_run(folder: RunFolder, grace: float = _GRACE) -> None:
     """Ask the engine to stop and wait so many seconds; EnvironmentFault where it does not."""
     identity = _live_identity(folder)
-    if not launcher.ask_to_stop(identity):
+    if not launcher.ask_to_stop(folder, identity):
         console.say(f"{folder.id} has ended already")
         return
     console.say(f"{folder.id}: stopping with a checkpoint")
     if not _has_ended(identity, grace):
         raise EnvironmentFault(
             f"{folder.id} has been asked to stop and still works after {grace:.0f} s; "
-            f"`histotui stop {folder.id} --now` kills it"
+            f"`histotui stop {folder.id}` waits on, with --now it kills the run"
         )
     stopped = isinstance(read_last(folder.events), RunStopped)
     console.say(f"{folder.id}: {'stopped' if stopped else summarize(folder).state}")

@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from engine.spec.errors import RunFolderError, StorageError
 from engine.spec.run_folder import RunFolder, new_run_id
+from histotui.disk import storage_errors
 from histotui.runs import LIVE, Life, life_of
 from histotui.summary import RunSummary, created_at, read_tree, summarize
 
@@ -37,10 +39,14 @@ class RunStore:
     def create(self, preset: str, config: Mapping[str, Any], command: str, name: str = "") -> RunFolder:
         """A new run folder, listed from the moment that its config.json is whole."""
         folder = self._new_folder(preset)
-        _write(folder.command, command.rstrip("\n") + "\n")
-        _write(folder.meta, json.dumps({"name": name, "tags": [], "notes": ""}, indent=2) + "\n")
-        _write(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
-        _sync_folder(folder.path)
+        try:
+            _write(folder.command, command.rstrip("\n") + "\n")
+            _write(folder.meta, json.dumps({"name": name, "tags": [], "notes": ""}, indent=2) + "\n")
+            _write(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
+            _sync_folder(folder.path)
+        except StorageError:
+            shutil.rmtree(folder.path, ignore_errors=True)
+            raise
         return folder
 
     def trash(self, folder: RunFolder) -> Path:
@@ -49,7 +55,8 @@ class RunStore:
         if state in LIVE or life_of(folder) is Life.ALIVE:
             raise RunFolderError(f"{folder.id} is {state}: `histotui stop {folder.id}` first")
         trash = self.root / TRASH
-        trash.mkdir(mode=0o700, exist_ok=True)
+        with storage_errors(trash):
+            trash.mkdir(mode=0o700, exist_ok=True)
         return _move(folder.path, trash / folder.id)
 
     def restore(self, reference: str) -> RunFolder:
@@ -59,7 +66,7 @@ class RunStore:
         return RunFolder(_move(folder.path, self.root / folder.id))
 
     def _new_folder(self, preset: str) -> RunFolder:
-        try:
+        with storage_errors(self.root):
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             for _ in range(_ATTEMPTS):
                 folder = RunFolder(self.root.resolve() / new_run_id(preset))
@@ -68,8 +75,6 @@ class RunStore:
                 except FileExistsError:
                     continue
                 return folder
-        except OSError as error:
-            raise StorageError(f"{self.root}: no run can be made here: {error.strerror}") from None
         raise StorageError(f"{self.root}: no free name for a new run")
 
 
@@ -141,29 +146,26 @@ def _name(folder: RunFolder) -> str:
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by its owner alone."""
     temporary = path.with_suffix(".tmp")
-    try:
+    with storage_errors(path):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with storage_errors(path):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _move(source: Path, target: Path) -> Path:
-    if target.exists():
-        raise RunFolderError(f"{target} exists already")
-    try:
+    with storage_errors(target):
+        if target.exists():
+            raise RunFolderError(f"{target} exists already")
         return source.rename(target)
-    except OSError as error:
-        raise StorageError(f"{source}: cannot be moved to {target}: {error.strerror}") from None

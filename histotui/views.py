@@ -50,7 +50,7 @@ class LineView(SilentView):
             case RunStarted() | Resumed():
                 console.say(f"{'resumed' if isinstance(event, Resumed) else 'started'} on {event.device or 'a device'}")
             case StageStarted(stage=name):
-                console.say(f"{name}: {place(name, self._stages)}" + _going_on(event))
+                console.say(f"{name}: {place(name, self._stages)}")
             case Progress() | Metrics() if time.monotonic() >= self._next_line:
                 self._say_progress(run.stages[event.stage])
             case StageFinished(stage=name):
@@ -91,7 +91,9 @@ def position(stage: Stage) -> str:
     """How far a stage is."""
     parts = [f"epoch {stage.epoch}/{stage.epochs}"] if stage.epochs else []
     if stage.total:
-        parts.append(f"step {count(stage.step)}/{count(stage.total)}")
+        parts.append(f"{stage.what or 'step'} {count(stage.step)}/{count(stage.total)}")
+    elif stage.what:
+        parts.append(stage.what)
     return ", ".join(parts)
 
 
@@ -106,10 +108,6 @@ def speed(stage: Stage) -> str:
     if stage.seconds_left is not None:
         parts.append(f"{duration(stage.seconds_left)} left")
     return ", ".join(parts)
-
-
-def _going_on(event: StageStarted) -> str:
-    return f", from step {count(event.step)}" if event.step else ""
 
 
 def _after_comma(text: str) -> str:

@@ -37,6 +37,7 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
         process = start_engine(folder)
         if manner.detach:
             _wait_until_it_listens(folder, process)
+            _raise_if_it_has_failed(folder, history, process)
             _leave(folder, process.pid, manner.json)
             return
         if not manner.quiet:
@@ -77,6 +78,13 @@ def _wait_until_it_listens(folder: RunFolder, process: subprocess.Popen[bytes]) 
         if identity is not None and identity.pid == process.pid:
             return
         time.sleep(0.02)
+
+
+def _raise_if_it_has_failed(folder: RunFolder, history: History, process: subprocess.Popen[bytes]) -> None:
+    code = process.poll()
+    if code is not None:
+        run = history.run.apply_all(history.reader.read())
+        raise_unless_finished(folder, run, engine_code=code)
 
 
 def _leave(folder: RunFolder, pid: int, as_json: bool) -> None:

@@ -93,7 +93,7 @@ def work(folder: RunFolder, mode: str, events: EventWriter, asked: list[int]) ->
     events.write(StageStarted(stage="prepare"))
     events.write(Warned(stage="prepare", message="patches of one slide may fall on both sides"))
     events.write(StageFinished(stage="prepare", seconds=0.5))
-    events.write(StageStarted(stage="classifier", total=100))
+    events.write(StageStarted(stage="classifier"))
     events.write(Progress(stage="classifier", step=50, total=100, epoch=1, epochs=2, rate=123.4, seconds_left=61.0))
     events.write(Metrics(stage="classifier", step=50, epoch=1, values={"cross_entropy": 0.6543}))
     if mode == "die":
@@ -104,12 +104,16 @@ def work(folder: RunFolder, mode: str, events: EventWriter, asked: list[int]) ->
         message = "something \x1b]52;c;aGk=\x07 went wrong"
         events.write(RunFailed(error=error, message=message, exit_code=code, stage="classifier"))
         return code
-    if mode in ("slow", "stubborn"):
+    if mode in ("slow", "stubborn", "saving"):
         # A test that fails must not leave it behind for good.
         deadline = time.monotonic() + 60
         while (not asked or mode == "stubborn") and time.monotonic() < deadline:
             time.sleep(0.02)
-        events.write(RunStopped(stage="classifier", step=50))
+        if mode == "saving":
+            time.sleep(1)
+            if len(asked) > 1:
+                os._exit(128 + signal.SIGTERM)
+        events.write(RunStopped(stage="classifier"))
         return Stopped.exit_code
     return finish(folder, events)
 

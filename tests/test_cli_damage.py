@@ -9,7 +9,7 @@ import pytest
 from fake_engine import score
 from workbench import Bench
 
-from engine.spec.events import Metrics, RunFinished, RunStarted, StageFinished, StageStarted, Warned
+from engine.spec.events import Metrics, Progress, RunFinished, RunStarted, StageFinished, StageStarted, Warned
 from engine.spec.run_folder import RunFolder
 
 WRONG: list[Any] = [None, "\x1b[31m", 1.5, [1], {"a": 1}, True, float("nan")]
@@ -31,7 +31,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def run(bench: Bench) -> RunFolder:
     events = (
         RunStarted(device="cpu"),
-        StageStarted(stage="generator", total=5),
+        StageStarted(stage="generator"),
+        Progress(stage="generator", what="unpacking", step=1, total=5),
         Metrics(stage="generator", step=5, epoch=1, values={"kl": 1.0}),
         Warned(stage="generator", message="careful"),
         StageFinished(stage="generator", seconds=1.0),
@@ -58,8 +59,8 @@ def wreck(file: Path, line: int, name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("line", "name"),
-    [(0, "time"), (0, "schema"), (0, "device"), (1, "stage"), (1, "total"), (2, "values"), (2, "step"), (3, "message"),
-     (4, "seconds"), (5, "seconds"), (5, "time"), (5, "type")],
+    [(0, "time"), (0, "schema"), (0, "device"), (1, "stage"), (2, "total"), (2, "what"), (3, "values"), (3, "step"),
+     (4, "message"), (5, "seconds"), (6, "seconds"), (6, "time"), (6, "type")],
 )  # fmt: skip
 def test_events(bench: Bench, run: RunFolder, line: int, name: str) -> None:
     for text in wreck(run.events, line, name):

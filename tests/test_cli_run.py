@@ -16,15 +16,19 @@ from pathlib import Path
 import pytest
 from workbench import FAKE, Bench, signalled, until
 
+from engine.spec.errors import EnvironmentFault
 from engine.spec.events import RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 from histotui import launcher
+from histotui.runs import Stage
 from histotui.settings import Request, settle
+from histotui.stopping import stop_run
 from histotui.store import RunStore
 from histotui.summary import summarize
+from histotui.views import position
 
 # The command line in a process of its own, on the fake engine.
 DRIVER = (
@@ -288,11 +292,6 @@ class TestFollowedRun:
         assert bench("run", "--preset", "vae-500").code == 3
 
     def test_an_engine_faster_than_its_follower(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        def start_and_wait(folder: RunFolder) -> subprocess.Popen[bytes]:
-            process = launcher.start_engine(folder)
-            process.wait()
-            return process
-
         monkeypatch.setattr("histotui.watching.start_engine", start_and_wait)
         result = bench("run", "--preset", "vae-500")
         assert result.code == 0
@@ -307,11 +306,40 @@ class TestFollowedRun:
         assert bench("stop", "@last").code == 0
         assert summarize(folder).state == "stopped"
 
+    @pytest.mark.parametrize("mode", ["die-first", "die"])
+    def test_detach_from_an_engine_that_dies_at_once(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, mode: str
+    ) -> None:
+        bench.engine(mode)
+        monkeypatch.setattr("histotui.watching.start_engine", start_and_wait)
+        result = bench("run", "--preset", "vae-500", "--detach")
+        assert (result.code, result.out) == (1, "")
+        assert "is lost" in result.err and f"  engine log: {mode}\n" in result.err
+
+    @pytest.mark.parametrize(("mode", "code"), [("fail", 1), ("badconfig", 2), ("diverge", 4), ("locked", 3)])
+    def test_detach_from_an_engine_that_fails_at_once(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch, mode: str, code: int
+    ) -> None:
+        bench.engine(mode)
+        monkeypatch.setattr("histotui.watching.start_engine", start_and_wait)
+        assert bench("run", "--preset", "vae-500", "--detach", "--quiet").code == code
+
+    def test_detach_from_an_engine_that_finishes_at_once(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("histotui.watching.start_engine", start_and_wait)
+        result = bench("run", "--preset", "vae-500", "--detach", "--quiet")
+        assert (result.code, result.out) == (0, f"{bench.only_run().id}\n")
+
     def test_detach_json(self, bench: Bench) -> None:
         result = bench("run", "--preset", "vae-500", "--detach", "--json", "--quiet")
         folder = bench.only_run()
         assert (result.json["id"], result.json["folder"]) == (folder.id, str(folder.path))
         until(lambda: summarize(folder).state == "finished")
+
+
+def start_and_wait(folder: RunFolder) -> subprocess.Popen[bytes]:
+    process = launcher.start_engine(folder)
+    process.wait()
+    return process
 
 
 class TestSignals:
@@ -323,6 +351,13 @@ class TestSignals:
         assert result.code == 75
         assert "stopped: at classifier, step 50\n`histotui resume" in result.err
         assert summarize(bench.only_run()).state == "stopped"
+
+    def test_asked_from_elsewhere_already(self, bench: Bench) -> None:
+        bench.engine("saving")
+        asker = threading.Thread(target=ask_and_interrupt, args=(bench,))
+        asker.start()
+        assert bench("run", "--preset", "vae-500", "--quiet").code == 75
+        asker.join()
 
     def test_the_second_kills(self, bench: Bench) -> None:
         bench.engine("stubborn")
@@ -352,6 +387,19 @@ class TestSignals:
         os.waitpid(pid, 0)
         assert summarize(folder).state == "running"
         assert bench("stop", "@last").code == 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        (Stage("classifier", step=50, total=1000, epoch=1, epochs=2), "epoch 1/2, step 50/1,000"),
+        (Stage("prepare", what="unpacking", step=300, total=1200), "unpacking 300/1,200"),
+        (Stage("prepare", what="listing"), "listing"),
+        (Stage("prepare"), ""),
+    ],
+)
+def test_how_far_a_stage_is(stage: Stage, said: str) -> None:
+    assert position(stage) == said
 
 
 def drain(terminal: int) -> bool:
@@ -417,6 +465,16 @@ class TestStop:
         assert bench("stop", "@last", "--now").code == 0
         until(lambda: summarize(folder).state == "lost")
 
+    def test_asked_twice_it_still_saves(self, bench: Bench) -> None:
+        bench.engine("saving")
+        bench("run", "--preset", "vae-500", "--detach", "--quiet")
+        folder = bench.only_run()
+        until(folder.process.exists)
+        with pytest.raises(EnvironmentFault, match="waits on"):
+            stop_run(folder, grace=0.2)
+        assert bench("stop", "@last").code == 0
+        assert summarize(folder).state == "stopped"
+
     def test_a_reused_pid_is_not_signalled(self, bench: Bench) -> None:
         folder = bench.write("20251123-154501-vae-500-a1b2", [RunStarted(device="cpu")])
         with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as other:
@@ -446,6 +504,21 @@ class TestResume:
         result = bench("resume", "@last", "--quiet")
         assert result.code == 1
         assert "is lost" in result.err
+
+    def test_detached_from_an_engine_that_dies_at_once(self, bench: Bench) -> None:
+        bench.engine("fail")
+        assert bench("run", "--preset", "vae-500", "--quiet").code == 1
+        bench.engine("die-first")
+        result = bench("resume", "@last", "--detach", "--quiet")
+        assert (result.code, result.out) == (1, "")
+        assert "engine log: die-first" in result.err
+
+    def test_a_log_that_cannot_be_written(self, bench: Bench) -> None:
+        folder = bench.write("20251123-154501-vae-500-a1b2")
+        folder.log.mkdir()
+        result = bench("resume", folder.id)
+        assert result.code == 3
+        assert f"{folder.log}: Is a directory; check that it can be written" in result.err
 
     def test_a_finished_run_is_refused(self, bench: Bench) -> None:
         bench("run", "--preset", "vae-500", "--quiet")
@@ -504,6 +577,14 @@ class TestFollow:
     def test_a_finished_run_shows_its_result(self, bench: Bench) -> None:
         first = bench("run", "--preset", "vae-500", "--quiet")
         assert bench("follow", "@last", "--quiet").out == first.out
+
+
+def ask_and_interrupt(bench: Bench) -> None:
+    until(lambda: any(bench.runs.glob("*/process.json")))
+    folder = bench.only_run()
+    identity = ProcessIdentity.read(folder.process)
+    assert identity is not None and launcher.ask_to_stop(folder, identity)
+    os.kill(os.getpid(), signal.SIGINT)
 
 
 def bench_kill(folder: RunFolder) -> None:

@@ -1,8 +1,10 @@
 """`ls`, `show`, `compare`, `logs`, `rm`, `presets`, `data` and `doctor`: what they print, to the byte."""
 
 import csv
+import errno
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -302,6 +304,10 @@ class TestData:
     def test_the_built_in_tissue_is_no_path(self, bench: Bench) -> None:
         assert bench("data", "pack", "tissue", "--json").json["asked"]["data"] == {"source": "tissue"}
 
+    def test_a_crop_to_pack(self, bench: Bench) -> None:
+        asked = bench("data", "pack", "tissue", "--crop", "32", "--json").json["asked"]
+        assert asked["data"] == {"source": "tissue", "crop": 32}
+
     def test_export_names_run_and_folder(self, bench: Bench) -> None:
         asked = bench("data", "export", "pilot", "out", "--json").json["asked"]
         assert asked == {"run": str(bench.runs / ONE), "folder": str(bench.folder / "out")}
@@ -314,6 +320,30 @@ class TestData:
     def test_an_error_has_its_code(self, bench: Bench) -> None:
         bench.answers("error")
         assert bench("data", "inspect", "patches").code == 3
+
+
+class TestFullDisk:
+    @pytest.mark.parametrize(("stream", "code"), [("stdout", 3), ("stderr", 0)])
+    def test_output_that_cannot_be_written(self, tmp_path: Path, stream: str, code: int) -> None:
+        command = [sys.executable, "-m", "histotui", "ls", *(["--json"] if stream == "stdout" else [])]
+        environment = {**launcher.environment(), "HISTOTUI_RUNS": str(tmp_path)}
+        with Path("/dev/full").open("wb") as full:
+            streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: full}
+            said = subprocess.run(command, check=False, env=environment, **streams)
+        assert said.returncode == code
+        if stream == "stdout":
+            assert said.stderr == b"error: stdout: No space left on device; free some space there\n"
+
+    def test_no_room_for_temporary_files(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr("tempfile.TemporaryFile", refuse)
+        result = bench("data", "inspect", "tissue")
+        assert (result.code, result.err) == (
+            3,
+            "error: temporary files: No space left on device; free some space there\n",
+        )
 
 
 class TestDoctor:

@@ -1,5 +1,6 @@
 """Engines outlive their launcher and are signalled only when they are who they were."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from workbench import FAKE, until
 
-from engine.spec.errors import EnvironmentFault
+from engine.spec.errors import EnvironmentFault, StorageError
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import launcher
@@ -57,7 +58,36 @@ def test_a_hang_up_does_not_end_it(folder: RunFolder, engine: subprocess.Popen[b
 
 def test_asked_to_stop(folder: RunFolder, engine: subprocess.Popen[bytes]) -> None:
     until(lambda: folder.events.exists() and b"metrics" in folder.events.read_bytes())
-    assert launcher.ask_to_stop(identity(folder))
+    assert launcher.ask_to_stop(folder, identity(folder))
+    assert engine.wait(10) == 75
+
+
+def test_asked_twice_it_hears_once(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[signal.Signals] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda _, number: heard.append(number))
+    for _ in range(2):
+        assert launcher.ask_to_stop(folder, ProcessIdentity.current())
+    assert heard == [signal.SIGTERM]
+
+
+def test_an_earlier_engine_that_was_asked_is_another_one(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[signal.Signals] = []
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda _, number: heard.append(number))
+    replace(ProcessIdentity.current(), start_time=1).write(folder.path / "asked-to-stop.json")
+    assert launcher.ask_to_stop(folder, ProcessIdentity.current())
+    assert heard == [signal.SIGTERM]
+
+
+def test_a_full_disk_does_not_keep_it_from_stopping(
+    folder: RunFolder, engine: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    asked = identity(folder)
+    until(lambda: folder.events.exists() and b"metrics" in folder.events.read_bytes())
+    monkeypatch.setattr(Path, "write_text", refuse)
+    assert launcher.ask_to_stop(folder, asked)
     assert engine.wait(10) == 75
 
 
@@ -71,7 +101,7 @@ def test_another_process_is_left_alone(
     folder: RunFolder, engine: subprocess.Popen[bytes], changes: dict[str, object]
 ) -> None:
     other = replace(identity(folder), **changes)  # type: ignore[arg-type]
-    assert not launcher.ask_to_stop(other)
+    assert not launcher.ask_to_stop(folder, other)
     assert not launcher.kill(other)
     with pytest.raises(subprocess.TimeoutExpired):
         engine.wait(0.2)
@@ -81,13 +111,23 @@ def test_a_process_that_is_gone(folder: RunFolder) -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as gone:
         gone.wait()
     dead = replace(ProcessIdentity.current(), pid=gone.pid)
-    assert not launcher.ask_to_stop(dead)
+    assert not launcher.ask_to_stop(folder, dead)
     assert not launcher.kill(dead)
 
 
 def test_an_engine_that_cannot_start(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launcher, "ENGINE", ("/nowhere/python",))
     with pytest.raises(EnvironmentFault, match="cannot be started"):
+        launcher.start_engine(folder)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_log_that_cannot_be_written(folder: RunFolder, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StorageError, match=rf"log\.txt: {os.strerror(number)}; "):
         launcher.start_engine(folder)
 
 

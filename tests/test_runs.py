@@ -1,6 +1,8 @@
 """Run, its state, and RunStore."""
 
+import errno
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec.errors import RunFolderError
+from engine.spec.errors import RunFolderError, StorageError
 from engine.spec.events import (
     Event,
     Metrics,
@@ -65,17 +67,25 @@ class TestFolding:
         run = Run().apply_all(
             [
                 RunStarted(time=100, device="cuda:0"),
-                StageStarted(time=101, stage="generator", total=1000),
+                StageStarted(time=101, stage="generator"),
                 Progress(
-                    time=102, stage="generator", step=10, total=1000, epoch=1, epochs=5, rate=640.0, seconds_left=9.0
+                    time=102,
+                    stage="generator",
+                    what="fitting",
+                    step=10,
+                    total=1000,
+                    epoch=1,
+                    epochs=5,
+                    rate=640.0,
+                    seconds_left=9.0,
                 ),
                 Metrics(time=103, stage="generator", step=10, epoch=1, values={"kl": 3.0, "loss": 5.0}),
                 Metrics(time=104, stage="generator", step=20, epoch=1, values={"loss": 4.0}),
             ]
         )
-        assert (run.started, run.updated, run.device, run.stage) == (100, 104, "cuda:0", "generator")
+        assert (run.device, run.stage) == ("cuda:0", "generator")
         assert run.stages["generator"] == Stage(
-            "generator", 20, 1000, 1, 5, 640.0, 9.0, values={"kl": 3.0, "loss": 4.0}, seconds=None
+            "generator", "fitting", 20, 1000, 1, 5, 640.0, 9.0, values={"kl": 3.0, "loss": 4.0}, seconds=None
         )
 
     def test_apply_changes_nothing(self) -> None:
@@ -99,15 +109,15 @@ class TestFolding:
 
     def test_a_stage_that_goes_on_is_not_finished(self) -> None:
         events = [
-            StageStarted(stage="generator", total=10),
+            StageStarted(stage="generator"),
+            Progress(stage="generator", what="fitting", step=4, total=10),
             StageFinished(stage="generator", seconds=2.0),
-            StageStarted(stage="generator", step=4, total=10),
+            StageStarted(stage="generator"),
         ]
-        assert Run().apply_all(events).stages["generator"].seconds is None
-        assert Run().apply_all(events).stages["generator"].step == 4
+        assert Run().apply_all(events).stages["generator"] == Stage("generator")
 
-    def test_an_event_it_does_not_use_changes_the_time_alone(self) -> None:
-        assert Run().apply(Event(time=5.0)) == Run(updated=5.0)
+    def test_an_event_it_does_not_use_changes_nothing(self) -> None:
+        assert Run().apply(Event(time=5.0)) == Run()
 
 
 @pytest.mark.parametrize(
@@ -344,3 +354,34 @@ class TestStore:
         placed(store, folder.id)
         with pytest.raises(RunFolderError, match="exists already"):
             store.restore(folder.id)
+
+
+class TestRefusingDisk:
+    @pytest.fixture(params=[errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])
+    def refusal(self, request: pytest.FixtureRequest) -> OSError:
+        return OSError(request.param, os.strerror(request.param))
+
+    @pytest.mark.parametrize("call", ["pathlib.Path.mkdir", "os.fsync", "pathlib.Path.replace"])
+    def test_a_new_run_leaves_nothing(
+        self, store: RunStore, monkeypatch: pytest.MonkeyPatch, refusal: OSError, call: str
+    ) -> None:
+        refuse(monkeypatch, call, refusal)
+        with pytest.raises(StorageError, match=rf"{store.root}.*; (free some space|check that it can)"):
+            made(store)
+        monkeypatch.undo()
+        assert not list(store.root.glob("*"))
+
+    @pytest.mark.parametrize("call", ["pathlib.Path.mkdir", "pathlib.Path.rename"])
+    def test_the_trash(self, store: RunStore, monkeypatch: pytest.MonkeyPatch, refusal: OSError, call: str) -> None:
+        folder = placed(store, "20251123-154501-vae-500-a1b2")
+        refuse(monkeypatch, call, refusal)
+        with pytest.raises(StorageError, match=r"\.trash"):
+            store.trash(folder)
+        assert folder.config.exists()
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, call: str, error: OSError) -> None:
+    def refusing(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(call, refusing)

@@ -30,13 +30,22 @@ def inspect(path: SourceArgument, slides: SlidesOption = None, json: JsonOption 
 
 
 @data.command()
-def pack(path: SourceArgument, slides: SlidesOption = None, json: JsonOption = False) -> None:
+def pack(
+    path: SourceArgument,
+    crop: Annotated[
+        int | None, typer.Option("--crop", metavar="N", help="Side in pixels of the centre crop: data.crop of the run.")
+    ] = None,
+    slides: SlidesOption = None,
+    json: JsonOption = False,
+) -> None:
     """Pack patches into the cache now, as a run would at its start.
 
     \b
     histotui data pack ~/pcam
+    histotui data pack ~/pcam --crop 32
     """
-    _print(ask("pack", {"data": _data(path, slides)}), json)
+    cropped = {} if crop is None else {"crop": crop}
+    _print(ask("pack", {"data": _data(path, slides) | cropped}), json)
 
 
 @data.command()

@@ -15,6 +15,8 @@ def stop(
 ) -> None:
     """Ask a run to stop with a checkpoint, and wait for it.
 
+    Of a run that is stopping already, this only waits for the end.
+
     \b
     histotui stop @last
     histotui stop 20261123-15 --now
