@@ -1,5 +1,6 @@
 """`python -P -m engine RUN_FOLDER`: run what the folder's config.json says, or go on where it stopped."""
 
+import contextlib
 import hashlib
 import os
 import sys
@@ -10,12 +11,15 @@ from pathlib import Path
 from engine.control import StopFlag
 from engine.environment import write_environment
 from engine.spec.config import RunConfig
-from engine.spec.errors import DONE, HistotuiError, RunFolderError, Stopped
+from engine.spec.errors import DONE, DeviceError, HistotuiError, RunFolderError, Stopped
 from engine.spec.events import EventWriter, Resumed, RunFailed, RunFinished, RunStarted, RunStopped, read_first
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.spec.version import VERSION
+from engine.storage import storage_errors
+
+_LONGEST_MESSAGE = 2000
 
 
 class Engine:
@@ -29,7 +33,7 @@ class Engine:
     def run(self) -> int:
         """Do all that remains of the run; the exit code says how it ended."""
         os.umask(0o077)
-        with RunLock(self._folder.lock):
+        with storage_errors(self._folder.path), RunLock(self._folder.lock):
             self._stop.listen()
             ProcessIdentity.current().write(self._folder.process)
             with EventWriter(self._folder.events) as events:
@@ -38,7 +42,8 @@ class Engine:
     def _run_to_last_event(self, events: EventWriter) -> int:
         began = time.monotonic()
         try:
-            self._work(events)
+            with storage_errors(self._folder.path):
+                self._work(events)
         except Stopped as stopped:
             events.write(RunStopped(stage=self._stage))
             return stopped.exit_code
@@ -55,19 +60,22 @@ class Engine:
     def _work(self, events: EventWriter) -> None:
         config = self._load_config()
         # torch takes seconds to import; everything above is checked before.
+        import torch
+
         from engine.checkpoints import remove_partial
         from engine.context import Context
         from engine.device import choose_device, device_name, set_up
         from engine.pipeline import run_stages
-        from engine.storage import storage_errors
 
         device = choose_device(config.device)
         set_up(device, config.training)
         self._announce(events, f"{device} ({device_name(device)})")
         write_environment(self._folder.environment, device)
         remove_partial(self._folder.checkpoints)
-        with storage_errors(self._folder.path):
+        try:
             run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(f"{device} ran out of memory in stage {self._stage}: {error}") from error
 
     def _load_config(self) -> RunConfig:
         """The config, unless it has changed since the run began."""
@@ -97,10 +105,15 @@ class Engine:
         self._stage = stage
 
     def _fail(self, events: EventWriter, error: Exception, exit_code: int) -> int:
-        if read_first(self._folder.events) is None:
-            events.write(RunStarted(version=VERSION))
-        failed = RunFailed(error=type(error).__name__, message=str(error), exit_code=exit_code, stage=self._stage)
-        events.write(failed)
+        """Say in the log how the run ended, unless the disk that the log is on is what ended it."""
+        message = str(error)
+        if len(message) > _LONGEST_MESSAGE:
+            message = f"{message[:_LONGEST_MESSAGE]} ... (the whole message is in log.txt)"
+        failed = RunFailed(error=type(error).__name__, message=message, exit_code=exit_code, stage=self._stage)
+        with contextlib.suppress(OSError):
+            if read_first(self._folder.events) is None:
+                events.write(RunStarted(version=VERSION))
+            events.write(failed)
         return exit_code
 
 

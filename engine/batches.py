@@ -13,7 +13,7 @@ from engine.data.patches import Patches
 from engine.randomness import permutation
 from engine.spec.errors import ConfigError
 
-_DEVICE_SHARE = 0.5
+DEVICE_SHARE = 0.5
 """Share of the free device memory that patches may take."""
 
 
@@ -108,8 +108,10 @@ def gather_for(patches: Patches, batch_size: int, device: torch.device) -> Gathe
     """The fastest way from these patches to this device that fits its memory."""
     if device.type != "cuda":
         return HostGather(patches, batch_size)
+    # What an earlier stage has freed is still held by the allocator and would not count as free.
+    torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(device)
-    if len(patches) * patches.side**2 * 3 <= free * _DEVICE_SHARE:
+    if len(patches) * patches.side**2 * 3 <= free * DEVICE_SHARE:
         return DeviceGather(patches, device)
     return PinnedGather(patches, batch_size, device)
 

@@ -51,6 +51,10 @@ class CheckpointFolder:
     def is_final(self) -> bool:
         return (self.path / _FINAL / _MANIFEST).exists()
 
+    @property
+    def has_begun(self) -> bool:
+        return bool(self._steps())
+
     def save(self, step: int, state: State) -> Path:
         """Write a checkpoint and forget the oldest. StorageError leaves what was there untouched."""
         target = self.path / f"step-{step:08d}"
@@ -73,7 +77,10 @@ class CheckpointFolder:
         return read(self.path / _FINAL)
 
     def load_latest(self) -> tuple[State | None, list[str]]:
-        """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones."""
+        """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones.
+
+        These are removed, so that their steps can be saved again.
+        """
         problems: list[str] = []
         for folder in reversed(self._steps()):
             try:
@@ -88,15 +95,16 @@ class CheckpointFolder:
 
 
 def read(folder: Path) -> State:
-    """A checkpoint, verified against its manifest; CheckpointError where it is missing or damaged."""
+    """A checkpoint, verified against its manifest; CheckpointError where a part is missing or damaged."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         for name, expected in manifest["sha256"].items():
             if _sha256(folder / name) != expected:
-                raise CheckpointError(f"{folder / name}: damaged, its content is not what was written")
+                raise CheckpointError(f"{folder}: damaged, {name} is not what was written; remove it and resume")
         return State(load_file(folder / _TENSORS), json.loads((folder / _META).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder}: cannot be read ({error})") from None
+    # Any other OSError may pass, and is no reason to take the checkpoint for damaged.
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        raise CheckpointError(f"{folder}: damaged ({error}); remove it and resume") from None
 
 
 def remove_partial(path: Path) -> None:

@@ -38,11 +38,13 @@ class _StageReport:
     context: Context
     stage: str
     _meter: "Meter | None" = field(default=None, init=False)
+    _doing: tuple[str, int] = field(default=("", 0), init=False)
 
     def __call__(self, what: str, done: int, total: int) -> None:
         self.context.stop.raise_if_requested()
-        if self._meter is None:
-            self._meter = Meter(self.context.events, self.stage, total, patches_per_step=1, start=done)
+        if self._meter is None or self._doing != (what, total):
+            self._doing = (what, total)
+            self._meter = Meter(self.context.events, self.stage, total, patches_per_step=1, start=done, what=what)
         self._meter.show(done)
 
 
@@ -57,9 +59,11 @@ class Meter:
         patches_per_step: int,
         start: int = 0,
         steps_per_epoch: int = 0,
+        what: str = "",
     ) -> None:
         self._events, self._stage, self._total = events, stage, total
         self._patches_per_step, self._steps_per_epoch = patches_per_step, steps_per_epoch
+        self._what = what
         self._shown_at, self._shown_step = time.monotonic(), start
         self._rate: float | None = None
 
@@ -82,6 +86,7 @@ class Meter:
                 epochs=self._total // self._steps_per_epoch if self._steps_per_epoch else 0,
                 rate=self._rate * self._patches_per_step if self._rate else None,
                 seconds_left=(self._total - step) / self._rate if self._rate else None,
+                what=self._what,
             )
         )
 

@@ -30,12 +30,12 @@ def device_name(device: torch.device) -> str:
     """What people call it: the card's name, or the processor with its thread count."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {os.cpu_count()} threads"
+    return f"{_processor()}, {cores()} threads"
 
 
 def set_up(device: torch.device, config: TrainingConfig) -> None:
     """Threads, determinism and matrix arithmetic for this process."""
-    torch.set_num_threads(config.threads or os.cpu_count() or 1)
+    torch.set_num_threads(config.threads or cores())
     if config.deterministic:
         # cuBLAS reads it when it first runs.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -48,6 +48,11 @@ def set_up(device: torch.device, config: TrainingConfig) -> None:
         torch.cuda.set_device(device)
         # Its generators, which the first weights are drawn from, are there only from now on.
         torch.cuda.init()  # type: ignore[no-untyped-call]
+
+
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def compute_dtype(device: torch.device, config: TrainingConfig) -> torch.dtype:

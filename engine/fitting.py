@@ -10,7 +10,7 @@ from torch import Tensor
 
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.context import Context, Meter
-from engine.spec.errors import StorageError
+from engine.spec.errors import Stopped, StorageError
 from engine.spec.events import CheckpointSaved, Metrics
 from engine.trainer import NotFinite, Trainer
 
@@ -49,6 +49,13 @@ class Fit:
 
     def run(self) -> None:
         """Train to the last step, from the newest checkpoint where there is one."""
+        try:
+            self._run()
+        except NotFinite as error:
+            self._write_postmortem(error)
+            raise
+
+    def _run(self) -> None:
         cursor = _Cursor(self)
         cursor.resume()
         meter = Meter(
@@ -71,12 +78,8 @@ class Fit:
         step, per_epoch = self.trainer.step, self.trainer.batches.steps_per_epoch
         if step % self.context.config.training.log_every and step % per_epoch:
             return
-        try:
-            values = self.trainer.take_means()
-        except NotFinite as error:
-            self._write_postmortem(error)
-            raise
         epoch = (step - 1) // per_epoch + 1
+        values = self.trainer.take_means()
         self.context.events.write(Metrics(stage=self.stage, step=step, epoch=epoch, values=values))
 
     def _write_postmortem(self, error: NotFinite) -> None:
@@ -117,28 +120,27 @@ class _Cursor:
         return self._fit.trainer.step // self._fit.trainer.batches.steps_per_epoch > self._closed
 
     def close_epoch(self) -> None:
-        """Do what follows an epoch's last step."""
+        """Do what follows an epoch's last step. Where that is stopped, the checkpoint has the epoch still open."""
         if not self.epoch_is_open():
             return
-        if self._fit.context.stop.requested:
-            self._save_and_stop()
-        self._fit.epoch_end(self._closed + 1, self._fit.trainer.step)
+        try:
+            self._fit.epoch_end(self._closed + 1, self._fit.trainer.step)
+        except Stopped:
+            self._save()
+            raise
         self._closed += 1
 
     def save_if_due(self) -> None:
         """Save where time has come, where it was asked for, and before stopping."""
         if self._fit.context.stop.requested:
-            self._save_and_stop()
+            self._save()
+            self._fit.context.stop.raise_if_requested()
         seconds = time.monotonic() - self._saved_at
         if (
             seconds >= self._fit.context.config.training.checkpoint_seconds
             or self._fit.context.stop.take_checkpoint_request()
         ):
             self._save()
-
-    def _save_and_stop(self) -> None:
-        self._save()
-        self._fit.context.stop.raise_if_requested()
 
     def _save(self) -> None:
         """Write a checkpoint; a disk that is full for a while does not end the run."""

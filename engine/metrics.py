@@ -95,13 +95,15 @@ def cross_entropy(labels: Labels, logits: Array) -> float:
     return float(np.mean(np.logaddexp(0, logits) - labels * logits))
 
 
-def operating_point(labels: Labels, probability: Array, threshold: float) -> OperatingPoint:
-    """Decisions at `probability >= threshold`."""
-    called, tumour = probability >= threshold, labels.astype(bool)
+def operating_point(labels: Labels, logits: Array, cut: float) -> OperatingPoint:
+    """Decisions at `logits >= cut`; the threshold is told as a probability."""
+    called, tumour = logits >= cut, labels.astype(bool)
     tp, fn = int((called & tumour).sum()), int((~called & tumour).sum())
     fp, tn = int((called & ~tumour).sum()), int((~called & ~tumour).sum())
     confusion: Confusion = ((tn, fp), (fn, tp))
-    return OperatingPoint(threshold, (tp + tn) / len(labels), tp / max(1, tp + fn), tn / max(1, tn + fp), confusion)
+    return OperatingPoint(
+        float(expit(cut)), (tp + tn) / len(labels), tp / max(1, tp + fn), tn / max(1, tn + fp), confusion
+    )
 
 
 def calibration_error(labels: Labels, probability: Array, bins: int) -> float:
@@ -111,14 +113,18 @@ def calibration_error(labels: Labels, probability: Array, bins: int) -> float:
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def best_threshold(labels: Labels, probability: Array) -> float:
-    """The threshold with the highest sensitivity + specificity (Youden 1950)."""
-    fpr, tpr, thresholds = roc_curve(labels, probability)
-    return float(min(1.0, thresholds[int(np.argmax(tpr - fpr))]))
+def best_cut(labels: Labels, logits: Array) -> float:
+    """The cut with the highest sensitivity + specificity (Youden 1950), as a logit."""
+    fpr, tpr, cuts = roc_curve(labels, logits)
+    # scikit-learn's first cut is infinite: nothing is called.
+    return float(min(logits.max() + 1, cuts[int(np.argmax(tpr - fpr))]))
 
 
-def roc(labels: Labels, probability: Array, points: int = 200) -> Roc:
-    """The ROC curve, thinned to about so many points, both ends kept."""
-    fpr, tpr, _ = roc_curve(labels, probability)
+def roc(labels: Labels, logits: Array, points: int = 200) -> Roc:
+    """The ROC curve, thinned to about so many points, both ends kept.
+
+    From logits, as everything that ranks: a sure classifier's probabilities are all exactly 1.
+    """
+    fpr, tpr, _ = roc_curve(labels, logits)
     kept = np.unique(np.linspace(0, len(fpr) - 1, min(points, len(fpr))).round().astype(np.int64))
     return Roc(tuple(map(float, fpr[kept])), tuple(map(float, tpr[kept])))

@@ -13,9 +13,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from engine.batches import to_float
+from engine.batches import DEVICE_SHARE, to_float
 from engine.classifiers import build_classifier
 from engine.data.inspection import probe
+from engine.data.packing import check_crop
 from engine.device import choose_device, compute_dtype, device_name, free_memory
 from engine.generators import build_generator
 from engine.generators.base import Model
@@ -99,7 +100,7 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
                 loss.total.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
                 del loss
-        states = [
+        states: list[Tensor] = [
             tensor
             for optimizer in optimizers.values()
             for state in optimizer.state.values()
@@ -110,8 +111,15 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
             parameters=sum(parameter.numel() for parameter in model.parameters()),
             weights=weights,
             optimizer=sum(tensor.nbytes for tensor in states),
-            peak=memory.peak,
+            peak=max(
+                memory.peak, memory.now + sum(copied_to_save(tensor) for tensor in (*model.parameters(), *states))
+            ),
         )
+
+
+def copied_to_save(tensor: Tensor) -> int:
+    """Bytes of the copy that a checkpoint needs of a tensor: convolutions train channels-last and are saved plain."""
+    return tensor.nbytes if tensor.dim() == 4 else 0
 
 
 def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
@@ -135,15 +143,15 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     device = choose_device(config.device)
     report("memory", 0, 1)
     data = probe(config.data.source, config.data.slides, config.data.tissue)
+    check_crop(config.data.crop, int(data["side"]))
     dtype = compute_dtype(device, config.training)
     found = footprints(config, dtype)
     needed = max(found, key=lambda each: each.peak)
-    available, margin = free_memory(device), _CUDA_CONTEXT if device.type == "cuda" else 0
+    patches = expected_patches(config, data)
+    available, margin = free_memory(device), _beside_tensors(config, patches, device)
     fits = needed.peak + margin <= available
-    disk, free = (
-        _disk_bytes(config, found, int(data["patches"])),
-        shutil.disk_usage(_existing(arguments.get("runs", "."))).free,
-    )
+    disk = _disk_bytes(config, found, patches)
+    free = shutil.disk_usage(_existing(arguments.get("runs", "."))).free
     return {
         "device": str(device),
         "device_name": device_name(device),
@@ -161,6 +169,20 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "stages": [asdict(each) | {"binds": each.binds} for each in found],
         "data": data,
     }
+
+
+def expected_patches(config: RunConfig, data: dict[str, Any]) -> int:
+    """How many patches the run will work on, training and test together."""
+    patches, limit = int(data["patches"]), config.data.limit
+    return patches if limit is None else min(patches, limit + max(2, limit // 4))
+
+
+def _beside_tensors(config: RunConfig, patches: int, device: torch.device) -> int:
+    """Bytes on a CUDA device beside what training allocates: its context, and the patches where they go there whole."""
+    if device.type != "cuda":
+        return 0
+    size = patches * config.data.crop**2 * 3
+    return _CUDA_CONTEXT + (size if size <= free_memory(device) * DEVICE_SHARE else 0)
 
 
 def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:

@@ -23,13 +23,12 @@ def storage_errors(folder: Path) -> Iterator[None]:
         raise StorageError(f"{error.filename or folder}: {error.strerror or error}; {advice}") from None
 
 
-def check_space(folder: Path, needed: int) -> None:
-    """StorageError where the disk that `folder` is on has fewer free bytes than needed."""
+def check_space(folder: Path, needed: int, advice: str) -> None:
+    """StorageError where the disk of `folder` has fewer free bytes than needed; `advice` is the other way out."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise StorageError(
-            f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
-            "free some space or set XDG_CACHE_HOME to a larger disk"
+            f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; free some space or {advice}"
         )
 
 

@@ -61,6 +61,7 @@ class Trainer:
 
     def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
         phase, optimizer = updater.phase, updater.optimizer
+        self._require_gradients(phase)
         with self._precision():
             loss: Loss = self._loss(phase.name, images, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -70,6 +71,13 @@ class Trainer:
         optimizer.step()
         _clip(phase)
         self._note(dict(loss.terms) | {_norm_name(phase, self._updaters): norm})
+
+    def _require_gradients(self, phase: Phase) -> None:
+        """Ask for gradients of this phase's parameters only: another phase's would be computed and thrown away."""
+        if len(self._updaters) > 1:
+            for updater in self._updaters:
+                for parameter in updater.phase.parameters:
+                    parameter.requires_grad_(updater.phase is phase)
 
     def _note(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():

@@ -99,5 +99,5 @@ def test_what_a_crash_left_is_removed_and_never_loaded(tmp_path: Path) -> None:
 def test_a_manifest_that_lies_about_its_form_is_an_error(tmp_path: Path) -> None:
     path = CheckpointFolder(tmp_path / "generator").save(1, state(1))
     (path / "manifest.json").write_text(json.dumps([1, 2]))
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="damaged"):
         read(path)

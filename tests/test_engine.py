@@ -9,16 +9,33 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from toys import CPU
 
 from engine import checkpoints
 from engine.__main__ import main
+from engine.context import Context
+from engine.control import StopFlag
+from engine.spec.config import RunConfig
 from engine.spec.errors import StorageError
-from engine.spec.events import EventReader, RunFailed, RunFinished, StageFinished, Warned, read_last
+from engine.spec.events import (
+    CheckpointSaved,
+    EventReader,
+    EventWriter,
+    Progress,
+    RunFailed,
+    RunFinished,
+    StageFinished,
+    Warned,
+    read_last,
+)
 from engine.spec.presets import PRESETS
-from engine.spec.process import RunLock
+from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import read_score_trees
+from engine.stages import classifier
+from engine.trainer import Trainer
 
 SMALL = {
     "data": {"crop": 16, "tissue": {"train": 120, "test": 60, "slides": 4}},
@@ -213,6 +230,159 @@ def test_a_bug_is_recorded_with_its_traceback_in_the_log(
     assert main([str(run.path)]) == 1
     assert_failed(run, 1, "ZeroDivisionError", "division by zero")
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_divergence_that_a_checkpoint_finds_leaves_its_postmortem(tmp_path: Path) -> None:
+    training = {"log_every": 1000, "checkpoint_seconds": 0}
+    run = make_run(tmp_path, "vae-100", {"generator": {"learning_rate": 1.0, "epochs": 60}, "training": training})
+    assert main([str(run.path)]) == 4
+    assert json.loads(run.postmortem.read_text())["stage"] == "generator"
+
+
+def test_a_generator_that_would_never_train_is_refused(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "gan-bce", {"generator": {"pretrain_steps": 30, "epochs": 2, "batch_size": 8}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "phase generator would never take part", "generator.pretrain_steps")
+
+
+def test_a_stop_during_validation_leaves_a_checkpoint_and_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, predict = make_run(tmp_path, "baseline"), classifier.predict
+    with monkeypatch.context() as patched:
+
+        def stop_first(context: Context, *rest: Any) -> Any:
+            context.stop.requested = True
+            return predict(context, *rest)
+
+        patched.setattr(classifier, "predict", stop_first)
+        assert main([str(run.path)]) == 75
+    assert len(list((run.checkpoints / "classifier").glob("step-*"))) == 1
+    assert main([str(run.path)]) == 0
+    undisturbed = make_run(tmp_path / "other", "baseline")
+    assert main([str(undisturbed.path)]) == 0
+    assert read_score_trees(run.scores) == read_score_trees(undisturbed.scores)
+
+
+def test_asked_for_a_checkpoint_it_saves_one_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, advance = make_run(tmp_path, "baseline"), Trainer.advance
+
+    def ask_once(trainer: Trainer) -> None:
+        advance(trainer)
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(Trainer, "advance", ask_once)
+    assert main([str(run.path)]) == 0
+    saved = [event.step for event in EventReader(run.events).read() if isinstance(event, CheckpointSaved)]
+    assert saved == [3]
+
+
+def test_validation_on_the_official_split_leaves_all_training_patches_to_train_on(tmp_path: Path) -> None:
+    source = tmp_path / "patches"
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 40), ("valid", 10), ("test", 10)):
+        for label in ("0", "1"):
+            (source / split / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = rng.integers(0, 256, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(source / split / label / f"{number}.png")
+    official = {"data": {"source": str(source)}, "classifier": {"validation": "official"}}
+    run = make_run(tmp_path, "baseline", official)
+    assert main([str(run.path)]) == 0
+    (answer,) = read_score_trees(run.scores)
+    assert (answer["n_train"], answer["n_test"]) == (80, 20)
+    assert answer["selected_on"] == "the source's real validation split"
+
+
+def test_patches_that_are_left_out_are_named(tmp_path: Path) -> None:
+    source = tmp_path / "patches"
+    rng = np.random.default_rng(0)
+    for label in ("0", "1"):
+        (source / label).mkdir(parents=True)
+        for number in range(60):
+            Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(source / label / f"{number}.png")
+    (source / "1" / "7.png").write_bytes(b"not a picture")
+    run = make_run(tmp_path, "baseline", {"data": {"source": str(source)}})
+    assert main([str(run.path)]) == 0
+    (message,) = [text for text in warnings(run) if "left out" in text]
+    assert "1 of 120 patches cannot be used" in message and "1/7.png" in message
+    (broken,) = json.loads((run.data / "manifest.json").read_text())["broken"]
+    assert "7.png" in broken["id"]
+    assert any("left out" in note for note in json.loads(run.scores.read_text())["notes"])
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", "not json"])
+def test_another_run_s_damage_is_not_this_run_s_trouble(tmp_path: Path, damage: str) -> None:
+    first = make_run(tmp_path, "baseline")
+    assert main([str(first.path)]) == 0
+    first.path.rename(first.path.parent / "first")
+    (first.path.parent / "first" / "data" / "manifest.json").write_text(damage)
+    second = make_run(tmp_path, "vae-100")
+    assert main([str(second.path)]) == 0
+    assert read_score_trees(second.scores)[1]["source_run"] is None
+
+
+def test_a_log_that_the_disk_has_no_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = make_run(tmp_path, "baseline")
+    monkeypatch.setattr(EventWriter, "write", full)
+    assert main([str(run.path)]) == 3
+    err = capfd.readouterr().err
+    assert "No space left on device" in err and "Traceback" not in err
+
+
+def test_a_run_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system", "process.json")
+
+    run = make_run(tmp_path, "baseline")
+    monkeypatch.setattr(ProcessIdentity, "write", refuse)
+    assert main([str(run.path)]) == 3
+    assert "process.json: Read-only file system" in capfd.readouterr().err
+
+
+def test_synthetic_patches_that_the_disk_has_no_room_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path, "vae-100")
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("engine.stages.synthesis.os.posix_fallocate", full)
+    assert main([str(run.path)]) == 3
+    assert_failed(run, 3, "StorageError", "No space left on device")
+    assert not run.synthetic.exists()
+
+
+def test_a_very_long_message_is_cut_in_the_log_and_whole_in_the_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("x" * 20_000)
+
+    run = make_run(tmp_path, "baseline")
+    monkeypatch.setattr("engine.stages.classifier.training_set", fail)
+    assert main([str(run.path)]) == 1
+    assert_failed(run, 1, "RuntimeError", "the whole message is in log.txt")
+    assert "x" * 20_000 in capfd.readouterr().err
+
+
+def test_progress_of_two_things_has_two_totals(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "baseline")
+    with EventWriter(run.events) as events:
+        report = Context(run, RunConfig(), CPU, events, StopFlag()).reporter("prepare")
+        for what, done, total in (("unpacking", 0, 50), ("unpacking", 50, 50), ("packing", 9, 9)):
+            report(what, done, total)
+    said = [
+        (event.what, event.step, event.total) for event in EventReader(run.events).read() if isinstance(event, Progress)
+    ]
+    assert said == [("unpacking", 50, 50), ("packing", 9, 9)]
 
 
 def test_a_full_disk_for_a_while_costs_checkpoints_and_not_the_run(

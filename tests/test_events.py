@@ -110,6 +110,11 @@ def test_what_is_not_understood_is_skipped_and_counted(tmp_path: Path, line: byt
     assert reader.skipped == 1 + line.count(b"\n")
 
 
+def test_the_last_event_is_found_however_long_it_is(tmp_path: Path) -> None:
+    write(tmp_path / "e", metrics(1), Warned(time=1.0, stage="prepare", message="x" * 300_000))
+    assert read_last(tmp_path / "e") == Warned(time=1.0, stage="prepare", message="x" * 300_000)
+
+
 def test_unknown_fields_are_left_out() -> None:
     line = '{"type":"run_finished","time":1.0,"seconds":2.0,"mood":"good"}'
     assert parse_event(line) == RunFinished(time=1.0, seconds=2.0)

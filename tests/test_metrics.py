@@ -67,7 +67,8 @@ def test_cross_entropy_equals_scikit_learn_and_stays_finite() -> None:
 
 def test_operating_point_counts() -> None:
     labels = np.array([0, 0, 0, 1, 1], np.uint8)
-    point = metrics.operating_point(labels, np.array([0.1, 0.5, 0.6, 0.4, 0.9]), 0.5)
+    point = metrics.operating_point(labels, np.array([-2.0, 0.0, 0.5, -0.5, 3.0]), 0.0)
+    assert point.threshold == 0.5
     assert point.confusion == ((1, 2), (1, 1))
     assert (point.accuracy, point.sensitivity, point.specificity) == (0.4, 0.5, pytest.approx(1 / 3))
 
@@ -80,12 +81,26 @@ def test_calibration_error_of_known_bins() -> None:
 
 def test_best_threshold_separates_where_it_can() -> None:
     labels = np.array([0, 0, 1, 1], np.uint8)
-    assert metrics.best_threshold(labels, np.array([0.1, 0.2, 0.7, 0.8])) == pytest.approx(0.7)
+    assert metrics.best_cut(labels, np.array([-3.0, -1.0, 2.0, 4.0])) == 2.0
+
+
+def test_best_threshold_of_a_useless_ranking_is_finite() -> None:
+    assert np.isfinite(metrics.best_cut(np.array([1, 0], np.uint8), np.array([-1.0, 1.0])))
 
 
 def test_roc_keeps_both_ends_and_its_area() -> None:
     labels, logits = toy(5000)
-    curve = metrics.roc(labels, metrics.probabilities(logits))
+    curve = metrics.roc(labels, logits)
     assert (curve.fpr[0], curve.tpr[0], curve.fpr[-1], curve.tpr[-1]) == (0, 0, 1, 1)
     assert len(curve.fpr) <= 200
     assert auc(curve.fpr, curve.tpr) == pytest.approx(metrics.delong(labels, logits).auc, abs=0.01)
+
+
+def test_a_classifier_that_is_sure_of_everything_keeps_its_ranking() -> None:
+    labels, logits = toy(5000)
+    sure = 60 + 20 * logits
+    assert (metrics.probabilities(sure) == 1).mean() > 0.5
+    curve = metrics.roc(labels, sure)
+    assert auc(curve.fpr, curve.tpr) == pytest.approx(metrics.delong(labels, logits).auc, abs=0.01)
+    point = metrics.operating_point(labels, sure, metrics.best_cut(labels, sure))
+    assert point.sensitivity + point.specificity > 1.3

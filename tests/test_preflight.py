@@ -1,21 +1,25 @@
 """The memory preflight against what is really allocated, and its verdicts."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from toys import CPU, toy_patches
 
 from engine import preflight
-from engine.batches import to_float
+from engine.batches import TrainingBatches
+from engine.checkpoints import CheckpointFolder
 from engine.classifiers import build_classifier
 from engine.generators import build_generator
 from engine.generators.base import Model
 from engine.preflight import Footprint, PeakMemory, answer_preflight, footprint, footprints
 from engine.progress import silent
-from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, VaeConfig
-from engine.spec.errors import DeviceError
+from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, TrainingConfig, VaeConfig
+from engine.spec.errors import ConfigError, DeviceError
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
+from engine.trainer import Trainer
 
 SIDE, BATCH = 64, 32
 
@@ -24,19 +28,14 @@ def build(config: VaeConfig | GanConfig | ClassifierConfig) -> Model:
     return build_classifier(config, SIDE) if isinstance(config, ClassifierConfig) else build_generator(config, SIDE)
 
 
-def allocated_peak(model_config: VaeConfig | GanConfig | ClassifierConfig) -> int:
-    """The profiler's account of the bytes that two steps hold at once."""
+def allocated_peak(config: VaeConfig | GanConfig | ClassifierConfig, folder: Path) -> int:
+    """The profiler's account of the bytes that the real trainer holds at once in two steps and a checkpoint."""
+    patches = toy_patches(2 * BATCH, SIDE)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        model = build(model_config).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-        optimizers = [(phase, torch.optim.Adam(phase.parameters, fused=True)) for phase in model.phases()]
-        for _ in range(2):
-            images = to_float(torch.zeros(BATCH, SIDE, SIDE, 3, dtype=torch.uint8))
-            for phase, optimizer in optimizers:
-                loss = model.loss(phase.name, images, torch.zeros(BATCH, dtype=torch.int64))
-                optimizer.zero_grad(set_to_none=True)
-                loss.total.backward()
-                optimizer.step()
-                del loss
+        trainer = Trainer(build(config), TrainingBatches(patches, BATCH, 0, CPU), TrainingConfig(), 0, CPU)
+        trainer.advance()
+        trainer.advance()
+        CheckpointFolder(folder).save(2, trainer.state())
     now = peak = 0
     for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
         if event.name() == "[memory]":
@@ -47,14 +46,19 @@ def allocated_peak(model_config: VaeConfig | GanConfig | ClassifierConfig) -> in
 
 @pytest.mark.parametrize(
     "config",
-    [VaeConfig(latent_dim=256, channels=16), GanConfig(latent_dim=128, channels=16), ClassifierConfig(channels=16)],
-    ids=lambda config: config.kind,
+    [
+        VaeConfig(latent_dim=256, channels=16),
+        VaeConfig(latent_dim=16, channels=64),
+        GanConfig(latent_dim=128, channels=16),
+        ClassifierConfig(channels=16),
+    ],
+    ids=["vae", "vae-wide", "gan", "cnn"],
 )
 def test_the_estimate_is_within_5_percent_of_what_is_allocated(
-    config: VaeConfig | GanConfig | ClassifierConfig,
+    config: VaeConfig | GanConfig | ClassifierConfig, tmp_path: Path
 ) -> None:
     estimate = footprint("x", lambda: build(config), BATCH, SIDE, torch.float32)
-    assert estimate.peak == pytest.approx(allocated_peak(config), rel=0.05)
+    assert estimate.peak == pytest.approx(allocated_peak(config, tmp_path), rel=0.05)
 
 
 def test_parameters_weights_and_optimizer_are_counted() -> None:
@@ -128,3 +132,16 @@ def test_a_device_that_is_not_there_is_named() -> None:
 def test_what_binds_is_what_is_more_than_half() -> None:
     assert Footprint("x", 1, weights=20, optimizer=11, peak=100).binds == "weights and optimizer"
     assert Footprint("x", 1, weights=20, optimizer=9, peak=100).binds == "activations"
+
+
+def test_a_crop_larger_than_the_patches_is_refused_before_the_run() -> None:
+    with pytest.raises(
+        ConfigError, match=r"data\.crop: 112 is more than the patches have, 96x96 pixels; set it to at most 96"
+    ):
+        answer_preflight({"config": dump(apply(RunConfig(), [{"data": {"crop": 112}}]))}, silent)
+
+
+def test_the_disk_that_a_limited_run_needs_is_that_of_its_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited = apply(PRESETS["vae-100"].config, [{"data": {"limit": 400}}])
+    whole = ask(PRESETS["vae-100"].config, monkeypatch, free=4 << 30)["disk_bytes"]
+    assert whole - ask(limited, monkeypatch, free=4 << 30)["disk_bytes"] == (10_000 - 500) * 64 * 64 * 3

@@ -53,7 +53,7 @@ def cache_folder() -> Path:
 
 def check_crop(crop: int, side: int) -> None:
     if crop > side:
-        raise ConfigError(f"data.crop: {crop} is more than the patches have; they are {side}x{side} pixels")
+        raise ConfigError(f"data.crop: {crop} is more than the patches have, {side}x{side} pixels; set it to at most {side // 16 * 16}")
 
 
 def answer_pack(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def _build(source: Source, listing: Listing, crop: int, folder: Path, report: Re
     with storage_errors(cache):
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_abandoned(cache)
-        check_space(cache, len(listing) * crop * crop * 3)
+        check_space(cache, len(listing) * crop * crop * 3, "set XDG_CACHE_HOME to a larger disk")
         temporary = Path(mkdtemp(prefix=_TEMPORARY, dir=cache))
     try:
         write_pack(source, listing, crop, temporary, report)

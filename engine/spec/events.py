@@ -50,17 +50,15 @@ class Resumed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageStarted(Event):
-    """A stage begins, or goes on from `step`."""
+    """A stage begins, or goes on where it was."""
 
     type: ClassVar[str] = "stage_started"
     stage: str
-    step: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress(Event):
-    """How far a stage is. `rate` is in patches per second, `seconds_left` an estimate."""
+    """How far a stage is with `what` it does. `rate` is in patches per second, `seconds_left` an estimate."""
 
     type: ClassVar[str] = "progress"
     stage: str
@@ -70,6 +68,7 @@ class Progress(Event):
     epochs: int = 0
     rate: float | None = None
     seconds_left: float | None = None
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +161,6 @@ class RunStopped(Event):
 
     type: ClassVar[str] = "run_stopped"
     stage: str
-    step: int = 0
 
 
 EVENT_TYPES: dict[str, type[Event]] = {
@@ -281,16 +279,20 @@ def parse_event(line: bytes | str) -> Event | None:
         return None
 
 
-def read_last(path: Path, size: int = 8192) -> Event | None:
+def read_last(path: Path) -> Event | None:
     """The last whole event of a log, without reading what comes before."""
     try:
         with path.open("rb") as file:
             end = file.seek(0, os.SEEK_END)
-            file.seek(max(0, end - size))
-            lines = file.read().split(b"\n")[:-1]
+            for size in (1 << 13, 2 * MAX_LINE):
+                file.seek(max(0, end - size))
+                # Only the first may be the rest of a line, which no event begins with; the last is torn or empty.
+                lines = file.read().split(b"\n")[:-1]
+                if event := next((event for line in reversed(lines) if (event := parse_event(line))), None):
+                    return event
     except OSError:
         return None
-    return next((event for line in reversed(lines) if (event := parse_event(line))), None)
+    return None
 
 
 def read_first(path: Path) -> Event | None:

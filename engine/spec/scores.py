@@ -77,11 +77,6 @@ class ScoreSheet:
     """What a reader must know before comparing these numbers."""
 
 
-def score_tree(score: Score) -> dict[str, Any]:
-    """A score as plain JSON types."""
-    return asdict(score)
-
-
 def write_scores(path: Path, sheet: ScoreSheet) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -30,6 +30,9 @@ from engine.trainer import Trainer
 STAGE = "classifier"
 _PREDICT_BATCH = 512
 
+_Grouped = tuple[PatchSet, NDArray[np.uint64]]
+"""Patches, and for each packed row the group that must stay on one side."""
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
@@ -67,27 +70,29 @@ def fit_classifier(context: Context, stage: str, patches: TrainingSet) -> None:
 
 def training_set(context: Context, real: RealPatches, train_on: str) -> TrainingSet:
     """The patches to fit on and to validate on, by the config's protocol."""
-    config, seed = context.config.classifier, context.config.seed
+    parts, trained_on = _parts(context, real, train_on)
+    if context.config.classifier.validation == "official":
+        whole = JoinedPatches(tuple(patches for patches, _ in parts))
+        return TrainingSet(whole, _official(real), trained_on, f"the source's {real.word} validation split")
+    held_out_parts = [_hold_out(context, patches, groups) for patches, groups in parts]
+    fit, validation = (JoinedPatches(side) for side in zip(*held_out_parts, strict=True))
+    _require_both_classes(validation)
+    words = f"{real.word} and synthetic" if trained_on == "both" else trained_on
+    return TrainingSet(fit, validation, trained_on, f"held-out {words} patches")
+
+
+def _parts(context: Context, real: RealPatches, train_on: str) -> tuple[list[_Grouped], str]:
+    """The sets that a training set is joined of, and what to call it."""
+    grouped_real = (real.train, real.groups)
     if train_on == "real":
-        fit, validation = _hold_out(real.train, real.groups, config, seed)
-        chosen = TrainingSet(fit, validation, real.word, f"held-out {real.word} patches")
-    elif train_on == "synthetic":
-        fit, validation = _hold_out_synthetic(synthesis.load(context.folder), config, seed)
-        chosen = TrainingSet(fit, validation, "synthetic", "held-out synthetic patches")
-    else:
-        chosen = _both(context, real)
-    if config.validation == "official":
-        return TrainingSet(chosen.fit, _official(real), chosen.trained_on, f"the source's {real.word} validation split")
-    return chosen
-
-
-def _both(context: Context, real: RealPatches) -> TrainingSet:
-    config, seed = context.config.classifier, context.config.seed
-    synthetic = _share_of(synthesis.load(context.folder), len(real.train), config.synthetic_proportion, seed)
-    real_parts = _hold_out(real.train, real.groups, config, seed)
-    synthetic_parts = _hold_out_synthetic(synthetic, config, seed)
-    fit, validation = (JoinedPatches(pair) for pair in zip(real_parts, synthetic_parts, strict=True))
-    return TrainingSet(fit, validation, "both", f"held-out {real.word} and synthetic patches")
+        return [grouped_real], real.word
+    synthetic = synthesis.load(context.folder)
+    if train_on == "both":
+        proportion = context.config.classifier.synthetic_proportion
+        synthetic = _share_of(synthetic, len(real.train), proportion, context.config.seed)
+    # Synthetic patches have no slides and no repeats to keep together: every one is a group.
+    grouped_synthetic = (synthetic, np.arange(len(synthetic.images), dtype=np.uint64))
+    return ([grouped_real, grouped_synthetic], "both") if train_on == "both" else ([grouped_synthetic], "synthetic")
 
 
 def _share_of(synthetic: PatchSet, real: int, proportion: float, seed: int) -> PatchSet:
@@ -101,18 +106,8 @@ def _share_of(synthetic: PatchSet, real: int, proportion: float, seed: int) -> P
     return synthetic.select(permutation(len(synthetic), seed, "share")[:needed])
 
 
-def _hold_out(
-    patches: PatchSet, groups: NDArray[np.uint64], config: ClassifierConfig, seed: int
-) -> tuple[PatchSet, PatchSet]:
-    fit, validation = held_out(patches, groups, config.validation_fraction, seed)
-    _require_both_classes(validation)
-    return fit, validation
-
-
-def _hold_out_synthetic(patches: PatchSet, config: ClassifierConfig, seed: int) -> tuple[PatchSet, PatchSet]:
-    """Synthetic patches have no slides and no repeats to keep together: every one is a group."""
-    groups = np.arange(len(patches.images), dtype=np.uint64)
-    return _hold_out(patches, groups, config, seed)
+def _hold_out(context: Context, patches: PatchSet, groups: NDArray[np.uint64]) -> tuple[PatchSet, PatchSet]:
+    return held_out(patches, groups, context.config.classifier.validation_fraction, context.config.seed)
 
 
 def _official(real: RealPatches) -> PatchSet:
@@ -124,7 +119,7 @@ def _official(real: RealPatches) -> PatchSet:
     return real.valid
 
 
-def _require_both_classes(validation: PatchSet) -> None:
+def _require_both_classes(validation: Patches) -> None:
     if validation.tumours in (0, len(validation)):
         raise DataError(
             f"the {len(validation)} patches held out for validation have one class only and give no AUC: "
@@ -158,14 +153,14 @@ class _BestEpoch:
         self._context, self._stage, self._model, self._patches = context, stage, model, patches
         self._labels = patches.validation.own_labels
         self._weights: dict[str, Tensor] = {}
-        self._best: dict[str, Any] = {"auc": -1.0, "epoch": 0, "threshold": 0.5}
+        self._best: dict[str, Any] = {"auc": -1.0, "epoch": 0, "cut": 0.0}
 
     def __call__(self, epoch: int, step: int) -> None:
         logits = predict(self._context, self._model, self._patches.validation)
         interval = metrics.delong(self._labels, logits)
         if interval.auc > self._best["auc"]:
-            threshold = metrics.best_threshold(self._labels, metrics.probabilities(logits))
-            self._best = {"auc": interval.auc, "epoch": epoch, "threshold": threshold}
+            cut = metrics.best_cut(self._labels, logits)
+            self._best = {"auc": interval.auc, "epoch": epoch, "cut": cut}
             self._weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
         prefix = "validation" if "synthetic" not in self._patches.selected_on else "synthetic_validation"
         values = {f"{prefix}_auc": interval.auc, f"{prefix}_bce": metrics.cross_entropy(self._labels, logits)}
@@ -185,7 +180,7 @@ class _BestEpoch:
             "selected_on": self._patches.selected_on,
             "selected_epoch": self._best["epoch"],
             "validation_auc": self._best["auc"],
-            "threshold": self._best["threshold"],
+            "cut": self._best["cut"],
             "n_train": len(self._patches.fit),
             "n_train_tumour": self._patches.fit.tumours,
         }

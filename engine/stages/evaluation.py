@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from engine import metrics
 from engine.context import Context
@@ -16,6 +17,7 @@ from engine.spec.run_folder import RunFolder
 from engine.spec.scores import Score, ScoreSheet, write_scores
 from engine.stages import classifier, prepare, reference, synthesis
 from engine.stages.prepare import RealPatches
+from engine.storage import sync
 
 STAGE = "evaluation"
 
@@ -48,9 +50,13 @@ def run(context: Context) -> None:
         labels, logits, about = _predict(context, test, real.train.side)
         scores.append(_score(context, test, real, labels, logits, about))
         name = test.role.replace(" ", "_")
-        saved |= {f"{name}_labels": labels, f"{name}_probabilities": metrics.probabilities(logits)}
-    with context.folder.predictions.open("wb") as file:
+        probabilities = metrics.probabilities(logits)
+        saved |= {f"{name}_labels": labels, f"{name}_logits": logits, f"{name}_probabilities": probabilities}
+    partial = context.folder.predictions.with_suffix(".tmp")
+    with partial.open("wb") as file:
         np.savez_compressed(file, **saved)  # type: ignore[arg-type]
+    sync(partial)
+    partial.replace(context.folder.predictions)
     write_scores(context.folder.scores, ScoreSheet(tuple(scores), tuple(_notes(context, real, scores))))
     for score in scores:
         context.events.write(_scored(score))
@@ -59,17 +65,19 @@ def run(context: Context) -> None:
 
 def _tests(context: Context, real: RealPatches) -> list[_Test]:
     """The answer first; with a reference, that on real and, where there are any, on synthetic patches."""
+    real_trained = _real_trained_stage(context, real)
     tests = [_Test("answer", classifier.STAGE, real.test, _test_word(real))]
-    if reference.is_complete(context.folder):
+    if real_trained == reference.STAGE:
         tests.append(_Test("reference", reference.STAGE, real.test, _test_word(real)))
-    real_trained = _real_trained_stage(context)
     if context.config.generator is not None and real_trained is not None:
         tests.append(_Test("label fidelity", real_trained, synthesis.load(context.folder), "synthetic"))
     return tests
 
 
-def _real_trained_stage(context: Context) -> str | None:
-    """The stage whose classifier has seen real patches alone."""
+def _real_trained_stage(context: Context, real: RealPatches) -> str | None:
+    """The stage whose classifier has seen real patches alone; none where an earlier run's synthetic set stands in."""
+    if real.word == "synthetic":
+        return None
     if context.config.classifier.train_on == "real":
         return classifier.STAGE
     return reference.STAGE if reference.is_complete(context.folder) else None
@@ -96,7 +104,7 @@ def _score(
 ) -> Score:
     config, probability = context.config.evaluation, metrics.probabilities(logits)
     interval = metrics.delong(labels, logits)
-    point = metrics.operating_point(labels, probability, config.threshold)
+    point = metrics.operating_point(labels, logits, float(logit(config.threshold)))
     low, high = _bootstrap(config, labels, logits, context.config.seed)
     return Score(
         trained_on=about["trained_on"],
@@ -117,10 +125,10 @@ def _score(
         sensitivity=point.sensitivity,
         specificity=point.specificity,
         confusion=point.confusion,
-        at_validation_threshold=metrics.operating_point(labels, probability, about["threshold"]),
+        at_validation_threshold=metrics.operating_point(labels, logits, about["cut"]),
         selected_on=about["selected_on"],
         selected_epoch=about["selected_epoch"],
-        roc=metrics.roc(labels, probability),
+        roc=metrics.roc(labels, logits),
         bootstrap_low=low,
         bootstrap_high=high,
         source_run=about.get("source_run"),

@@ -37,10 +37,21 @@ def run(context: Context) -> None:
     model = build_generator(config, real.train.side)
     batches = TrainingBatches(real.train, config.batch_size, seed, context.device, "generator.batch_size")
     trainer = Trainer(model, batches, context.config.training, seed, context.device)
+    require_every_phase(model, config.epochs * batches.steps_per_epoch)
     grids = _SampleGrids(context, model, config.epochs)
     fit = Fit(context, STAGE, trainer, config.epochs, grids)
     fit.run()
     fit.checkpoints.save_final(State(model.state_dict(), {"step": trainer.step, "epochs": config.epochs}))
+
+
+def require_every_phase(model: Generator, steps: int) -> None:
+    """ConfigError where a phase would begin after the last step, and what it trains would stay as it was."""
+    for phase in model.phases():
+        if not any(phase.is_due(step) for step in range(phase.start, min(steps, phase.start + phase.every))):
+            raise ConfigError(
+                f"generator: its phase {phase.name} would never take part: it begins after {phase.start} "
+                f"steps and there are {steps}; train for more epochs or lower generator.pretrain_steps"
+            )
 
 
 def load(context: Context) -> Generator:

@@ -1,6 +1,7 @@
 """prepare: the source's patches packed, divided into splits, and the division written down."""
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +22,7 @@ from engine.spec.events import ImageSaved
 from engine.spec.run_folder import RunFolder
 
 STAGE = "prepare"
+_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ def run(context: Context) -> None:
     """Pack, divide, and write splits.npz, then manifest.json, which makes the stage complete."""
     packed = pack(context.config.data, context.reporter(STAGE))
     division = divide(packed, context.config.data)
-    for message in division.warnings:
+    messages = (*_left_out(packed), *division.warnings)
+    for message in messages:
         context.warn(STAGE, message)
     folder = context.folder.data
     folder.mkdir(exist_ok=True)
@@ -57,7 +60,7 @@ def run(context: Context) -> None:
         )
     _save_real_grid(context, packed, division)
     partial = _manifest_path(context.folder).with_suffix(".tmp")
-    partial.write_text(json.dumps(_manifest(packed, division), indent=1) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(_manifest(packed, division, messages), indent=1) + "\n", encoding="utf-8")
     partial.replace(_manifest_path(context.folder))
 
 
@@ -92,7 +95,7 @@ def _manifest_path(folder: RunFolder) -> Path:
     return folder.data / "manifest.json"
 
 
-def _manifest(packed: Pack, division: Division) -> dict[str, Any]:
+def _manifest(packed: Pack, division: Division, messages: Sequence[str]) -> dict[str, Any]:
     counts = {
         name: {"normal": int((packed.labels[rows] == 0).sum()), "tumour": int((packed.labels[rows] == 1).sum())}
         for name, rows in (("train", division.train), ("valid", division.valid), ("test", division.test))
@@ -106,8 +109,25 @@ def _manifest(packed: Pack, division: Division) -> dict[str, Any]:
         "test_provenance": packed.manifest.test_provenance,
         "divided": division.how,
         "counts": counts,
-        "warnings": list(division.warnings),
+        "broken": [{"id": name, "reason": reason} for name, reason in packed.manifest.broken],
+        "files_without_label": list(packed.manifest.unlisted),
+        "warnings": list(messages),
     }
+
+
+def _left_out(packed: Pack) -> Iterator[str]:
+    """What the run goes on without: patches that cannot be read, and files that have no label."""
+    broken, unlisted = packed.manifest.broken, packed.manifest.unlisted
+    if broken:
+        shown = "; ".join(f"{name}: {reason}" for name, reason in broken[:_NAMED])
+        count = f"{len(broken)} of {packed.manifest.listed} patches"
+        yield f"{count} cannot be used and are left out ({shown}{_more(broken)})"
+    if unlisted:
+        yield f"{len(unlisted)} files have no label and are left out ({', '.join(unlisted[:_NAMED])}{_more(unlisted)})"
+
+
+def _more(names: Sequence[object]) -> str:
+    return f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
 
 
 def _save_real_grid(context: Context, packed: Pack, division: Division) -> None:

@@ -19,7 +19,7 @@ def run(context: Context) -> None:
     """Copy the classifier of an earlier run on the same data with the same recipe, or train it."""
     checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
     # A reference that has begun here is finished here, so that a resumed run ends as it would have.
-    found = None if checkpoints.load_latest()[0] else _find_earlier(context)
+    found = None if checkpoints.has_begun else _find_earlier(context)
     if found is not None:
         checkpoints.save_final(found)
         return
@@ -34,7 +34,7 @@ def _find_earlier(context: Context) -> State | None:
         try:
             state = _same_classifier(folder, context.config, fingerprint)
         # A folder that cannot be read is no reference; it is not this run's business to complain about it.
-        except HistotuiError:
+        except (HistotuiError, OSError, KeyError, TypeError):
             continue
         if folder.path != context.folder.path and state is not None:
             return state
@@ -64,6 +64,6 @@ def _recipe(config: RunConfig) -> tuple[object, ...]:
     """Everything that decides a classifier trained on real patches, the data's content aside."""
     neutral = config.classifier.model_copy(update={"train_on": "real", "synthetic_proportion": 0.5})
     # Where patches come from does not matter when they are the same.
-    data = config.data.model_dump(exclude={"source", "slides", "tissue", "broken", "broken_limit"})
+    data = config.data.model_dump(exclude={"source", "tissue", "broken", "broken_limit"})
     precision = (config.training.precision, config.training.deterministic, config.training.threads, config.device)
     return neutral, tuple(sorted(data.items())), precision, config.seed

@@ -1,6 +1,7 @@
 """synthesis: the synthetic training set, in the class ratio of the real one."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from engine.randomness import permutation
 from engine.spec.errors import RunFolderError
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
-from engine.storage import check_space
+from engine.storage import check_space, sync, sync_tree
 
 STAGE = "synthesis"
 _CHUNKS_PER_SAVE = 16
@@ -36,9 +37,11 @@ def run(context: Context) -> None:
     _sample_all(context, generator.load(context), labels, partial, real.side)
     np.save(partial / "labels.npy", labels, allow_pickle=False)
     (partial / "manifest.json").write_text(json.dumps(_manifest(context, labels), indent=1) + "\n", encoding="utf-8")
-    (partial / "progress.json").unlink()
+    (partial / "progress.json").unlink(missing_ok=True)
+    sync_tree(partial)
     shutil.rmtree(context.folder.synthetic, ignore_errors=True)
     partial.rename(context.folder.synthetic)
+    sync(context.folder.path)
 
 
 def load(folder: RunFolder) -> PatchSet:
@@ -83,10 +86,14 @@ def _sample(context: Context, model: Generator, labels: NDArray[np.uint8], start
 
 def _open_images(path: Path, shape: tuple[int, ...], resume: bool) -> "np.memmap[Any, np.dtype[np.uint8]]":
     mode = "r+" if resume and path.exists() else "w+"
+    size = int(np.prod(shape))
     if mode == "w+":
-        # A memory map on a full disk ends the process with SIGBUS, so the space must be there before.
-        check_space(path.parent, int(np.prod(shape)))
+        check_space(path.parent, size, "start the run under --runs on a larger disk")
     images: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(path, mode, np.uint8, shape)
+    if mode == "w+":
+        # Writing to a memory map on a disk that has filled up ends the process with SIGBUS: take the space now.
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
     return images
 
 
