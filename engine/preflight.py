@@ -23,6 +23,7 @@ from engine.generators.base import Model
 from engine.progress import Report
 from engine.spec.config import FitConfig, RunConfig
 from engine.spec.resolve import apply, validate
+from engine.trainer import require_gradients
 
 _CUDA_CONTEXT = 600 << 20
 """Bytes that a CUDA context and its libraries take beside all tensors."""
@@ -94,6 +95,7 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
             images = to_float(torch.zeros(batch_size, side, side, 3, dtype=torch.uint8))
             labels = torch.zeros(batch_size, dtype=torch.int64)
             for phase, optimizer in optimizers.items():
+                require_gradients(list(optimizers), phase)
                 with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
                     loss = model.loss(phase.name, images, labels)
                 optimizer.zero_grad(set_to_none=True)

@@ -1,6 +1,7 @@
 """Trainer: one model, an optimizer for each of its phases, and the one step that trains anything."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,7 @@ class Trainer:
 
     def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
         phase, optimizer = updater.phase, updater.optimizer
-        self._require_gradients(phase)
+        require_gradients([each.phase for each in self._updaters], phase)
         with self._precision():
             loss: Loss = self._loss(phase.name, images, labels)
         optimizer.zero_grad(set_to_none=True)
@@ -71,13 +72,6 @@ class Trainer:
         optimizer.step()
         _clip(phase)
         self._note(dict(loss.terms) | {_norm_name(phase, self._updaters): norm})
-
-    def _require_gradients(self, phase: Phase) -> None:
-        """Ask for gradients of this phase's parameters only: another phase's would be computed and thrown away."""
-        if len(self._updaters) > 1:
-            for updater in self._updaters:
-                for parameter in updater.phase.parameters:
-                    parameter.requires_grad_(updater.phase is phase)
 
     def _note(self, values: dict[str, Tensor]) -> None:
         for name, value in values.items():
@@ -149,6 +143,14 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor])
 def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
     """A copy with the parameter's strides: the fused kernel walks both in memory order."""
     return torch.empty_like(parameter).copy_(tensor) if tensor.shape == parameter.shape else tensor.clone()
+
+
+def require_gradients(phases: Sequence[Phase], due: Phase) -> None:
+    """Ask for gradients of the due phase's parameters only: another's would be computed and thrown away."""
+    if len(phases) > 1:
+        for phase in phases:
+            for parameter in phase.parameters:
+                parameter.requires_grad_(phase is due)
 
 
 @torch.no_grad()

@@ -29,13 +29,13 @@ def build(config: VaeConfig | GanConfig | ClassifierConfig) -> Model:
 
 
 def allocated_peak(config: VaeConfig | GanConfig | ClassifierConfig, folder: Path) -> int:
-    """The profiler's account of the bytes that the real trainer holds at once in two steps and a checkpoint."""
+    """The profiler's account of the bytes that the real trainer holds at once in a few steps and a checkpoint."""
     patches = toy_patches(2 * BATCH, SIDE)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
         trainer = Trainer(build(config), TrainingBatches(patches, BATCH, 0, CPU), TrainingConfig(), 0, CPU)
-        trainer.advance()
-        trainer.advance()
-        CheckpointFolder(folder).save(2, trainer.state())
+        for _ in range(6):
+            trainer.advance()
+        CheckpointFolder(folder).save(6, trainer.state())
     now = peak = 0
     for event in profile.profiler.kineto_results.events():  # type: ignore[union-attr]
         if event.name() == "[memory]":
@@ -89,7 +89,7 @@ def test_the_study_s_largest_preset_is_bound_by_its_weights() -> None:
     (generator, _) = footprints(PRESETS["vae-4000-c256"].config, torch.float32)
     assert generator.parameters == 481_446_723
     assert generator.binds == "weights and optimizer"
-    assert 16 * generator.parameters <= generator.peak <= 1.1 * 16 * generator.parameters
+    assert 16 * generator.parameters <= generator.peak <= 1.15 * 16 * generator.parameters
 
 
 def test_a_large_batch_is_bound_by_activations() -> None:
