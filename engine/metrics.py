@@ -86,6 +86,11 @@ def _auc_of_counts(normals: NDArray[np.int64], tumours: NDArray[np.int64]) -> fl
     return float((below * tumours).sum() / (normals.sum() * tumours.sum()))
 
 
+def spread(images: NDArray[np.uint8]) -> float:
+    """How much images (N, H, W, 3) differ: each value's standard deviation over them, mean over values, in 0..128."""
+    return float(images.std(axis=0, dtype=np.float64).mean())
+
+
 def probabilities(logits: Array) -> Array:
     return np.asarray(expit(logits), np.float64)
 

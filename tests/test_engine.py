@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from toys import CPU
 
@@ -16,6 +17,7 @@ from engine import checkpoints
 from engine.__main__ import main
 from engine.context import Context
 from engine.control import StopFlag
+from engine.generators.vae import Vae
 from engine.spec.config import RunConfig
 from engine.spec.errors import StorageError
 from engine.spec.events import (
@@ -134,6 +136,28 @@ def test_a_reference_of_another_recipe_or_other_data_is_not_taken(tmp_path: Path
     second = make_run(tmp_path, "vae-100")
     assert main([str(second.path)]) == 0
     assert read_score_trees(second.scores)[1]["source_run"] is None
+
+
+def test_a_collapsed_generator_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def same(model: Vae, labels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return labels.view(-1, 1, 1, 1).expand(-1, 3, 16, 16) - 0.5
+
+    run = make_run(tmp_path, "vae-100")
+    monkeypatch.setattr(Vae, "sample", same)
+    assert main([str(run.path)]) == 0
+    said = [message for message in warnings(run) if "collapsed" in message]
+    assert len(said) == 2 and "its tumour patches differ from each other 0% as much" in said[1]
+    assert set(said) <= set(json.loads(run.scores.read_text())["notes"])
+
+
+def test_a_generator_that_has_not_collapsed_is_not_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def varied(model: Vae, labels: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        return torch.rand(len(labels), 3, 16, 16, generator=rng) * 2 - 1
+
+    run = make_run(tmp_path, "vae-100")
+    monkeypatch.setattr(Vae, "sample", varied)
+    assert main([str(run.path)]) == 0
+    assert not [message for message in warnings(run) if "collapsed" in message]
 
 
 def test_training_on_both_takes_the_stated_proportion(tmp_path: Path) -> None:

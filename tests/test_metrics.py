@@ -59,6 +59,13 @@ def test_bootstrap_agrees_with_delong_and_with_its_seed() -> None:
     assert metrics.bootstrap(labels, logits, 50, seed=1) == metrics.bootstrap(labels, logits, 50, seed=1)
 
 
+def test_spread_of_known_images() -> None:
+    images = np.zeros((4, 2, 2, 3), np.uint8)
+    assert metrics.spread(images) == 0
+    images[:2] = 100
+    assert metrics.spread(images) == 50
+
+
 def test_cross_entropy_equals_scikit_learn_and_stays_finite() -> None:
     labels, logits = toy()
     assert metrics.cross_entropy(labels, logits) == pytest.approx(log_loss(labels, metrics.probabilities(logits)))

@@ -146,6 +146,8 @@ def _bootstrap(
 def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str]:
     """What a reader must know before comparing these numbers."""
     notes = list(real.manifest["warnings"])
+    if context.config.generator is not None:
+        notes += synthesis.collapse_warnings(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
     if any("synthetic" in score.selected_on for score in scores):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine import metrics
 from engine.batches import to_bytes
 from engine.context import Context, Meter
 from engine.data.patches import PatchSet
@@ -23,6 +24,10 @@ from engine.storage import check_space, sync, sync_tree
 
 STAGE = "synthesis"
 _CHUNKS_PER_SAVE = 16
+_CLASS_WORDS = ("normal", "tumour")
+_COMPARED = 512
+_COLLAPSED = 0.25
+"""Share of the real patches' diversity below which a class is called collapsed."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -36,22 +41,53 @@ def run(context: Context) -> None:
     partial.mkdir(exist_ok=True)
     _sample_all(context, generator.load(context), labels, partial, real.side)
     np.save(partial / "labels.npy", labels, allow_pickle=False)
-    (partial / "manifest.json").write_text(json.dumps(_manifest(context, labels), indent=1) + "\n", encoding="utf-8")
+    manifest = _manifest(context, labels) | {"diversity": diversity(_read(partial), real)}
+    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
     (partial / "progress.json").unlink(missing_ok=True)
     sync_tree(partial)
     shutil.rmtree(context.folder.synthetic, ignore_errors=True)
     partial.rename(context.folder.synthetic)
     sync(context.folder.path)
+    for warning in collapse_warnings(context.folder):
+        context.warn(STAGE, warning)
 
 
 def load(folder: RunFolder) -> PatchSet:
     """A run's synthetic patches, memory mapped."""
     try:
-        images = np.load(folder.synthetic / "images.npy", mmap_mode="r", allow_pickle=False)
-        labels = np.load(folder.synthetic / "labels.npy", allow_pickle=False)
+        return _read(folder.synthetic)
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{folder.synthetic}: the synthetic patches cannot be read ({error})") from None
+
+
+def _read(folder: Path) -> PatchSet:
+    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / "labels.npy", allow_pickle=False)
     return PatchSet(images, labels, np.arange(len(labels)))
+
+
+def diversity(synthetic: PatchSet, real: PatchSet) -> dict[str, float]:
+    """For each class, how much synthetic patches differ from each other, as a share of how much real ones do."""
+    return {
+        word: metrics.spread(_some(synthetic, label)) / max(metrics.spread(_some(real, label)), 1e-9)
+        for label, word in enumerate(_CLASS_WORDS)
+    }
+
+
+def _some(patches: PatchSet, label: int) -> NDArray[np.uint8]:
+    """Up to _COMPARED patches of a class."""
+    some: NDArray[np.uint8] = patches.images[patches.rows[patches.own_labels == label][:_COMPARED]]
+    return some
+
+
+def collapse_warnings(folder: RunFolder) -> list[str]:
+    """What to say of classes whose synthetic patches are nearly all the same."""
+    shares = json.loads((folder.synthetic / "manifest.json").read_text(encoding="utf-8"))["diversity"]
+    return [
+        f"the generator has collapsed: its {word} patches differ from each other {share:.0%} as much as real ones do"
+        for word, share in shares.items()
+        if share < _COLLAPSED
+    ]
 
 
 def synthetic_labels(real: PatchSet, ratio: float, seed: int) -> NDArray[np.uint8]:
