@@ -15,9 +15,6 @@ from histotui.disk import storage_errors
 
 ENGINE: tuple[str, ...] = (sys.executable, "-P", "-m", "engine")
 
-_ASKED = "asked-to-stop.json"
-"""In a run folder: the process that was asked."""
-
 
 def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
     """The engine at work on a run, in a session of its own so that no terminal can end it."""
@@ -53,7 +50,7 @@ def environment() -> dict[str, str]:
 
 def ask_to_stop(folder: RunFolder, identity: ProcessIdentity) -> bool:
     """SIGTERM to the engine alone, whose workers it ends itself; False where it is gone already."""
-    asked = folder.path / _ASKED
+    asked = folder.stop_request
     # A second one would end it at once, without the checkpoint that it is saving.
     if ProcessIdentity.read(asked) == identity:
         return identity.is_alive()

@@ -79,6 +79,11 @@ class RunFolder:
         return self.path / "postmortem.json"
 
     @property
+    def stop_request(self) -> Path:
+        """The engine process that was last asked to stop, so that it is not asked twice: the second time ends it."""
+        return self.path / "asked-to-stop.json"
+
+    @property
     def meta(self) -> Path:
         return self.path / "meta.json"
 
