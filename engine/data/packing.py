@@ -53,7 +53,10 @@ def cache_folder() -> Path:
 
 def check_crop(crop: int, side: int) -> None:
     if crop > side:
-        raise ConfigError(f"data.crop: {crop} is more than the patches have, {side}x{side} pixels; set it to at most {side // 16 * 16}")
+        largest = side // 16 * 16
+        raise ConfigError(
+            f"data.crop: {crop} is more than the patches have, {side}x{side} pixels; set it to at most {largest}"
+        )
 
 
 def answer_pack(args: dict[str, Any], report: Report) -> dict[str, Any]:
