@@ -12,7 +12,16 @@ from engine.control import StopFlag
 from engine.environment import write_environment
 from engine.spec.config import RunConfig
 from engine.spec.errors import DONE, DeviceError, HistotuiError, RunFolderError, Stopped
-from engine.spec.events import EventWriter, Resumed, RunFailed, RunFinished, RunStarted, RunStopped, read_first
+from engine.spec.events import (
+    EventWriter,
+    Resumed,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    read_first,
+    worked_seconds,
+)
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
@@ -40,7 +49,7 @@ class Engine:
                 return self._run_to_last_event(events)
 
     def _run_to_last_event(self, events: EventWriter) -> int:
-        began = time.monotonic()
+        began, before = time.monotonic(), worked_seconds(self._folder.events)
         try:
             with storage_errors(self._folder.path):
                 self._work(events)
@@ -54,7 +63,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001
             traceback.print_exc()
             return self._fail(events, error, HistotuiError.exit_code)
-        events.write(RunFinished(seconds=time.monotonic() - began))
+        events.write(RunFinished(seconds=before + time.monotonic() - began))
         return DONE
 
     def _work(self, events: EventWriter) -> None:

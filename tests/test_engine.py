@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -342,6 +343,20 @@ def test_another_run_s_damage_is_not_this_run_s_trouble(tmp_path: Path, damage: 
     assert main([str(first.path)]) == 0
     first.path.rename(first.path.parent / "first")
     (first.path.parent / "first" / "data" / "manifest.json").write_text(damage)
+    second = make_run(tmp_path, "vae-100")
+    assert main([str(second.path)]) == 0
+    assert read_score_trees(second.scores)[1]["source_run"] is None
+
+
+def test_a_classifier_of_another_version_is_no_reference(tmp_path: Path) -> None:
+    first = make_run(tmp_path, "baseline")
+    assert main([str(first.path)]) == 0
+    first.path.rename(first.path.parent / "first")
+    final = first.path.parent / "first" / "checkpoints" / "classifier" / "final"
+    state = checkpoints.read(final)
+    shutil.rmtree(final)
+    folder = checkpoints.CheckpointFolder(final.parent)
+    folder.save_final(checkpoints.State(state.tensors, {**state.meta, "mood": "good"}))
     second = make_run(tmp_path, "vae-100")
     assert main([str(second.path)]) == 0
     assert read_score_trees(second.scores)[1]["source_run"] is None

@@ -17,12 +17,15 @@ from engine.spec.events import (
     EventWriter,
     ImageSaved,
     Metrics,
+    Resumed,
     RunFinished,
     RunStarted,
+    RunStopped,
     Warned,
     parse_event,
     read_first,
     read_last,
+    worked_seconds,
 )
 
 
@@ -113,6 +116,18 @@ def test_what_is_not_understood_is_skipped_and_counted(tmp_path: Path, line: byt
 def test_the_last_event_is_found_however_long_it_is(tmp_path: Path) -> None:
     write(tmp_path / "e", metrics(1), Warned(time=1.0, stage="prepare", message="x" * 300_000))
     assert read_last(tmp_path / "e") == Warned(time=1.0, stage="prepare", message="x" * 300_000)
+
+
+def test_the_time_between_a_stop_and_a_resumption_is_not_worked(tmp_path: Path) -> None:
+    said = [
+        RunStarted(time=10.0),
+        RunStopped(time=14.0, stage="prepare"),
+        Resumed(time=100.0),
+        RunFinished(time=103.0, seconds=7),
+    ]
+    write(tmp_path / "e", *said)
+    assert worked_seconds(tmp_path / "e") == 7
+    assert worked_seconds(tmp_path / "nothing") == 0
 
 
 def test_unknown_fields_are_left_out() -> None:

@@ -1,7 +1,9 @@
 """Writing a pack: images streamed to their file as they are read, everything else once it is known."""
 
+import os
 import shutil
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
@@ -27,6 +29,8 @@ from engine.progress import Report
 from engine.spec.errors import DataError
 from engine.storage import storage_errors
 
+_BLOCKS_PER_SYNC = 8
+
 
 def write_pack(source: Source, listing: Listing, crop: int, folder: Path, report: Report) -> None:
     """Read a whole source and write its pack into an empty folder."""
@@ -48,11 +52,17 @@ def write_pack(source: Source, listing: Listing, crop: int, folder: Path, report
 
 def _write_images(path: Path, blocks: Iterable[Block], count: int, crop: int) -> Columns:
     kept: list[Block] = []
-    with storage_errors(path.parent), path.open("wb") as file:
+    synced: list[Future[None]] = []
+    # What is written goes to the disk while the next is read, and the last sync has little left to do.
+    with storage_errors(path.parent), path.open("wb") as file, ThreadPoolExecutor(1) as syncing:
         file.write(_header(count, crop))
-        for block in blocks:
+        for number, block in enumerate(blocks, start=1):
             file.write(block.images.data)
             kept.append(block.without_images())
+            if number % _BLOCKS_PER_SYNC == 0:
+                synced.append(syncing.submit(os.fdatasync, file.fileno()))
+        for sync in synced:
+            sync.result()
         columns = join(kept)
         file.seek(0)
         file.write(_header(len(columns.rows), crop))

@@ -138,7 +138,7 @@ class StageFinished(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished(Event):
-    """Every stage is complete."""
+    """Every stage is complete. `seconds` is what the run took, the time between a stop and a resumption left out."""
 
     type: ClassVar[str] = "run_finished"
     seconds: float
@@ -293,6 +293,17 @@ def read_last(path: Path) -> Event | None:
     except OSError:
         return None
     return None
+
+
+def worked_seconds(path: Path) -> float:
+    """Seconds from each start or resumption of a run to the last that was heard of it, added up."""
+    seconds, began, last = 0.0, None, 0.0
+    for event in EventReader(path).read():
+        if isinstance(event, RunStarted | Resumed):
+            seconds += last - began if began is not None else 0.0
+            began = event.time
+        last = event.time
+    return seconds + (last - began if began is not None else 0.0)
 
 
 def read_first(path: Path) -> Event | None:

@@ -1,8 +1,8 @@
 """classifier: the classifier whose test AUC is the answer, trained on real or synthetic patches, or both."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from engine.data.patches import JoinedPatches, Patches, PatchSet
 from engine.fitting import Fit
 from engine.randomness import mix, permutation, seed_torch
 from engine.spec.config import ClassifierConfig
-from engine.spec.errors import ConfigError, DataError
+from engine.spec.errors import CheckpointError, ConfigError, DataError
 from engine.spec.events import Metrics
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare, synthesis
@@ -127,12 +127,37 @@ def _require_both_classes(validation: Patches) -> None:
         )
 
 
-def load(folder: RunFolder, stage: str, config: ClassifierConfig, side: int) -> tuple[Classifier, dict[str, Any]]:
-    """A trained classifier, and what is known of its training."""
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a classifier came to be: what it was trained on, and what chose its epoch and its cut."""
+
+    trained_on: str
+    selected_on: str
+    selected_epoch: int
+    validation_auc: float
+    cut: float
+    """The logit that best divides the validation patches."""
+    n_train: int
+    n_train_tumour: int
+    source_run: str | None = None
+
+    @classmethod
+    def of(cls, state: State) -> Self:
+        """From what is saved beside the weights; CheckpointError where another version saved something else."""
+        try:
+            return cls(**state.meta)
+        except TypeError as error:
+            raise CheckpointError(
+                f"a classifier saved by another version of histotui ({error}); start a new run"
+            ) from None
+
+
+def load(folder: RunFolder, stage: str, config: ClassifierConfig, side: int) -> tuple[Classifier, Training]:
+    """A trained classifier, and how it came to be."""
     state = CheckpointFolder(folder.checkpoints / stage).load_final()
     model = build_classifier(config, side)
     model.load_state_dict(state.part("model"))
-    return model.eval(), dict(state.meta)
+    return model.eval(), Training.of(state)
 
 
 @torch.no_grad()
@@ -175,13 +200,13 @@ class _BestEpoch:
 
     def result(self) -> State:
         """The best epoch's weights and what the evaluation needs to know of them."""
-        about = {
-            "trained_on": self._patches.trained_on,
-            "selected_on": self._patches.selected_on,
-            "selected_epoch": self._best["epoch"],
-            "validation_auc": self._best["auc"],
-            "cut": self._best["cut"],
-            "n_train": len(self._patches.fit),
-            "n_train_tumour": self._patches.fit.tumours,
-        }
-        return State(prefixed("model", self._weights), about)
+        training = Training(
+            trained_on=self._patches.trained_on,
+            selected_on=self._patches.selected_on,
+            selected_epoch=self._best["epoch"],
+            validation_auc=self._best["auc"],
+            cut=self._best["cut"],
+            n_train=len(self._patches.fit),
+            n_train_tumour=self._patches.fit.tumours,
+        )
+        return State(prefixed("model", self._weights), asdict(training))

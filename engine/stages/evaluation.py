@@ -16,6 +16,7 @@ from engine.spec.events import Scored
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import Score, ScoreSheet, write_scores
 from engine.stages import classifier, prepare, reference, synthesis
+from engine.stages.classifier import Training
 from engine.stages.prepare import RealPatches
 from engine.storage import sync
 
@@ -47,8 +48,8 @@ def run(context: Context) -> None:
     saved: dict[str, NDArray[Any]] = {}
     for number, test in enumerate(tests):
         report("classifiers tested", number, len(tests))
-        labels, logits, about = _predict(context, test, real.train.side)
-        scores.append(_score(context, test, real, labels, logits, about))
+        labels, logits, training = _predict(context, test, real.train.side)
+        scores.append(_score(context, test, real, labels, logits, training))
         name = test.role.replace(" ", "_")
         probabilities = metrics.probabilities(logits)
         saved |= {f"{name}_labels": labels, f"{name}_logits": logits, f"{name}_probabilities": probabilities}
@@ -88,10 +89,10 @@ def _test_word(real: RealPatches) -> str:
     return str(real.manifest["test_provenance"])
 
 
-def _predict(context: Context, test: _Test, side: int) -> tuple[NDArray[np.uint8], metrics.Array, dict[str, Any]]:
-    model, about = classifier.load(context.folder, test.stage, context.config.classifier, side)
+def _predict(context: Context, test: _Test, side: int) -> tuple[NDArray[np.uint8], metrics.Array, Training]:
+    model, training = classifier.load(context.folder, test.stage, context.config.classifier, side)
     logits = classifier.predict(context, model.to(context.device), test.patches)
-    return test.patches.own_labels, logits, about
+    return test.patches.own_labels, logits, training
 
 
 def _score(
@@ -100,19 +101,19 @@ def _score(
     real: RealPatches,
     labels: NDArray[np.uint8],
     logits: metrics.Array,
-    about: dict[str, Any],
+    training: Training,
 ) -> Score:
     config, probability = context.config.evaluation, metrics.probabilities(logits)
     interval = metrics.delong(labels, logits)
     point = metrics.operating_point(labels, logits, float(logit(config.threshold)))
     low, high = _bootstrap(config, labels, logits, context.config.seed)
     return Score(
-        trained_on=about["trained_on"],
+        trained_on=training.trained_on,
         tested_on=test.tested_on,
         role=test.role,
         data=real.manifest["name"],
-        n_train=about["n_train"],
-        n_train_tumour=about["n_train_tumour"],
+        n_train=training.n_train,
+        n_train_tumour=training.n_train_tumour,
         n_test=len(labels),
         n_test_tumour=int(labels.sum()),
         loss=metrics.cross_entropy(labels, logits),
@@ -125,13 +126,13 @@ def _score(
         sensitivity=point.sensitivity,
         specificity=point.specificity,
         confusion=point.confusion,
-        at_validation_threshold=metrics.operating_point(labels, logits, about["cut"]),
-        selected_on=about["selected_on"],
-        selected_epoch=about["selected_epoch"],
+        at_validation_threshold=metrics.operating_point(labels, logits, training.cut),
+        selected_on=training.selected_on,
+        selected_epoch=training.selected_epoch,
         roc=metrics.roc(labels, logits),
         bootstrap_low=low,
         bootstrap_high=high,
-        source_run=about.get("source_run"),
+        source_run=training.source_run,
     )
 
 

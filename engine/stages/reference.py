@@ -1,5 +1,7 @@
 """reference: the same classifier trained on real patches, taken from an earlier run where one has it."""
 
+from dataclasses import asdict, replace
+
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
 from engine.spec.config import RunConfig
@@ -49,7 +51,8 @@ def _same_classifier(folder: RunFolder, config: RunConfig, fingerprint: str) -> 
     if _recipe(load_config(folder.config)) != _recipe(config):
         return None
     state = CheckpointFolder(folder.checkpoints / stage).load_final()
-    return State(state.tensors, {**state.meta, "source_run": state.meta.get("source_run", folder.id)})
+    training = classifier.Training.of(state)
+    return State(state.tensors, asdict(replace(training, source_run=training.source_run or folder.id)))
 
 
 def _stage_with_real_classifier(folder: RunFolder) -> str | None:
