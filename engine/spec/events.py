@@ -171,10 +171,6 @@ EVENT_TYPES: dict[str, type[Event]] = {
     )
 }  # fmt: skip
 
-TERMINAL = (RunFinished, RunFailed, RunStopped)
-
-_LINE_STARTS = {name: b'{"type":"%s",' % name.encode() for name in EVENT_TYPES}
-
 
 class EventWriter:
     """Appends events, each in the kernel before the next statement runs.
@@ -187,11 +183,14 @@ class EventWriter:
         # pydantic's serialisers take a sixth of json's time; only the writer pays for their import.
         from pydantic import TypeAdapter
 
-        self._serialisers = {name: TypeAdapter(kind).serializer for name, kind in EVENT_TYPES.items()}
+        self._forms = {
+            name: (b'{"type":"%s",' % name.encode(), TypeAdapter(kind).serializer.to_json)
+            for name, kind in EVENT_TYPES.items()
+        }
         self._path = path
         self._said = _steps_said(path)
         """The last step that an earlier process said of each stage and kind."""
-        self._synced_at = 0.0
+        self._sync_due = 0.0
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         _drop_torn_line(path, self._descriptor)
 
@@ -205,18 +204,21 @@ class EventWriter:
         """Append one line, unless the log has this stage, step and kind already. OSError where the disk is full."""
         if self._said and self._is_said(event):
             return
-        line = _LINE_STARTS[event.type] + self._serialisers[event.type].to_json(event)[1:] + b"\n"
+        start, to_json = self._forms[event.type]
+        line = start + to_json(event)[1:] + b"\n"
         if os.write(self._descriptor, line) < len(line):
             _drop_torn_line(self._path, self._descriptor)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-        if event.time > self._synced_at + SYNC_SECONDS or isinstance(event, TERMINAL):
+        if event.time > self._sync_due:
             os.fdatasync(self._descriptor)
-            self._synced_at = event.time
+            self._sync_due = event.time + SYNC_SECONDS
 
     def _is_said(self, event: Event) -> bool:
         return isinstance(event, Metrics | ImageSaved) and event.step <= self._said.get(_key(event), -1)
 
     def close(self) -> None:
+        """Close the log, with all of it on disk."""
+        os.fdatasync(self._descriptor)
         os.close(self._descriptor)
 
 
