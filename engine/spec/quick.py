@@ -5,7 +5,7 @@ from engine.spec.resolve import Tree, apply
 
 TRAIN_PATCHES = 2400
 CLASSIFIER_EPOCHS = 12
-GENERATOR_EPOCHS = 12
+GENERATOR_EPOCHS = 10
 CHANNELS = 64
 
 
@@ -18,7 +18,8 @@ def quick(config: RunConfig) -> RunConfig:
     changes: Tree = {"data": data, "classifier": {"epochs": min(config.classifier.epochs, CLASSIFIER_EPOCHS)}}
     if config.generator is not None:
         channels = min(config.generator.channels, CHANNELS)
-        # A step costs about in proportion to the channels while the layers are this narrow.
-        epochs = max(1, GENERATOR_EPOCHS * 16 // max(16, channels))
+        # A step costs about in proportion to the channels, and to the latents where these are many.
+        cost = max(16, channels) * max(2000, config.generator.latent_dim)
+        epochs = max(1, GENERATOR_EPOCHS * 16 * 2000 // cost)
         changes["generator"] = {"channels": channels, "epochs": min(config.generator.epochs, epochs)}
     return apply(config, [changes])
