@@ -20,6 +20,7 @@ from engine.spec.errors import EnvironmentFault
 from engine.spec.events import RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity
+from engine.spec.quick import GENERATOR_EPOCHS
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 from histotui import launcher
@@ -186,7 +187,7 @@ class TestDryRun:
 
     def test_quick_says_what_it_changed(self, bench: Bench) -> None:
         said = bench("run", "--preset", "vae-500", "--quick", "--dry-run").err
-        assert "generator.epochs: 100 -> 12\n" in said
+        assert f"generator.epochs: 100 -> {GENERATOR_EPOCHS}\n" in said
         assert "data.limit: none -> 2400\n" in said
         assert "say nothing about real tissue" in said
 
