@@ -32,11 +32,10 @@ class PatchReader:
         self._words = [_words(part.images) for part in patches.parts]
         self._rows = [torch.from_numpy(part.rows) for part in patches.parts]
 
-    def read(self, positions: NDArray[np.int64], out: Tensor) -> None:
-        """Copy the patches at these positions into `out`, (len(positions), H, W, 3) uint8 in host memory."""
-        where, words = torch.from_numpy(positions), _as_words(out)
+    def read(self, where: Tensor, words: Tensor) -> None:
+        """Copy the patches at positions (B,) int64 into a buffer seen `as_words`, both in host memory."""
         if len(self._words) == 1:
-            torch.index_select(self._words[0], 0, self._rows[0][where], out=words)
+            torch.index_select(self._words[0], 0, self._rows[0].index_select(0, where), out=words)
             return
         start = 0
         for part, rows in zip(self._words, self._rows, strict=True):
@@ -49,10 +48,10 @@ def _words(images: NDArray[np.uint8]) -> Tensor:
     with warnings.catch_warnings():
         # torch has no read-only tensors and warns of a read-only map; nothing here writes to it.
         warnings.simplefilter("ignore", UserWarning)
-        return _as_words(torch.from_numpy(images))
+        return as_words(torch.from_numpy(images))
 
 
-def _as_words(images: Tensor) -> Tensor:
+def as_words(images: Tensor) -> Tensor:
     """(N, H, W, 3) uint8 as (N, H·W·3/8) int64; sides are divisible by 16."""
     return images.view(len(images), -1).view(torch.int64)
 
@@ -63,11 +62,11 @@ class HostGather:
     def __init__(self, patches: Patches, batch_size: int) -> None:
         self._reader = PatchReader(patches)
         self._buffer = torch.empty((batch_size, patches.side, patches.side, 3), dtype=torch.uint8)
+        self._words = as_words(self._buffer)
 
     def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
-        batch = self._buffer[: len(host)]
-        self._reader.read(host, batch)
-        return batch
+        self._reader.read(device, self._words[: len(host)])
+        return self._buffer[: len(host)]
 
 
 class PinnedGather:
@@ -83,7 +82,7 @@ class PinnedGather:
         self._turn = 1 - self._turn
         copied, buffer = self._copied[self._turn], self._buffers[self._turn][: len(host)]
         copied.synchronize()
-        self._reader.read(host, buffer)
+        self._reader.read(torch.from_numpy(host), as_words(buffer))
         batch = buffer.to(self._device, non_blocking=True)
         copied.record()
         return batch
@@ -97,7 +96,7 @@ class DeviceGather:
         reader = PatchReader(patches)
         for positions in np.array_split(np.arange(len(patches)), max(1, len(patches) // 4096)):
             chunk = torch.empty((len(positions), patches.side, patches.side, 3), dtype=torch.uint8)
-            reader.read(positions, chunk)
+            reader.read(torch.from_numpy(positions), as_words(chunk))
             self._images[positions[0] : positions[-1] + 1] = chunk.to(device)
 
     def __call__(self, host: NDArray[np.int64], device: Tensor) -> Tensor:
@@ -135,6 +134,7 @@ class TrainingBatches:
         self._epoch = -1
         self._order: NDArray[np.int64] = np.empty(0, np.int64)
         self._order_on_device = torch.empty(0, dtype=torch.int64, device=device)
+        self._floats = torch.empty((batch_size, patches.side, patches.side, 3), device=device)
 
     def positions(self, step: int) -> NDArray[np.int64]:
         """Which patches step `step` (from 0) is made of, (batch_size,) int64."""
@@ -142,10 +142,14 @@ class TrainingBatches:
         return self._order[place]
 
     def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Images (B, H, W, 3) uint8 and labels (B,) int64 of one step, on the device."""
+        """Images (B, 3, H, W) float32 in [-1, 1] and labels (B,) int64 of one step, on the device.
+
+        The images are valid until those of another step are asked for.
+        """
         place = self._place(step)
         on_device = self._order_on_device[place]
-        return self._gather(self._order[place], on_device), self._labels.index_select(0, on_device)
+        images = to_float(self._gather(self._order[place], on_device), self._floats)
+        return images, self._labels.index_select(0, on_device)
 
     def _place(self, step: int) -> slice:
         """Where a step's positions lie in the order of its epoch, which is made here as it begins."""
@@ -164,9 +168,13 @@ def in_order(patches: Patches, batch_size: int, device: torch.device) -> Iterato
         yield start, gather(positions, torch.from_numpy(positions))
 
 
-def to_float(images: Tensor) -> Tensor:
-    """(B, H, W, 3) uint8 bytes as (B, 3, H, W) float32 in [-1, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).to(torch.float32).mul_(2 / 255).sub_(1)
+def to_float(images: Tensor, out: Tensor | None = None) -> Tensor:
+    """(B, H, W, 3) uint8 bytes as (B, 3, H, W) float32 in [-1, 1], channels last in memory: that of `out`, if given."""
+    floats = torch.empty(images.shape, device=images.device) if out is None else out
+    # One pass to convert, one to scale, over memory that the caches still hold.
+    floats.copy_(images)
+    torch.add(torch.full((), -1.0, device=images.device), floats, alpha=2 / 255, out=floats)
+    return floats.permute(0, 3, 1, 2)
 
 
 def to_bytes(images: Tensor) -> Tensor:

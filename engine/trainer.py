@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.batches import TrainingBatches, to_float
+from engine.batches import TrainingBatches
 from engine.checkpoints import State, prefixed
 from engine.device import forward_precision
 from engine.finite import NEVER, gradient_norm, guard_for
@@ -50,9 +50,8 @@ class Trainer:
 
     def advance(self) -> None:
         """One step: every phase that is due, on one batch."""
-        bytes_, labels = self.batches.at(self.step)
+        images, labels = self.batches.at(self.step)
         seed_torch(self.device, self.seed, "step", self.step)
-        images = to_float(bytes_)
         if not self.model.training:
             self.model.train()
         for number, updater in enumerate(self._updaters):
@@ -65,7 +64,9 @@ class Trainer:
         require_gradients([each.phase for each in self._updaters], phase)
         with self._precision():
             loss: Loss = self._loss(phase.name, images, labels)
-        optimizer.zero_grad(set_to_none=True)
+        # Optimizer.zero_grad does the same behind a profiler's record, in ten times the time.
+        for parameter in phase.parameters:
+            parameter.grad = None
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = gradient_norm(phase.parameters)
         self._guard.watch(optimizer, moment, loss.total, norm)

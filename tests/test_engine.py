@@ -187,7 +187,9 @@ def test_a_source_without_a_validation_split_cannot_select_on_it(tmp_path: Path)
 
 def test_a_diverging_run_ends_with_4_and_says_where(tmp_path: Path) -> None:
     run = make_run(
-        tmp_path, "vae-100", {"generator": {"learning_rate": 1.0, "epochs": 60}, "training": {"log_every": 1}}
+        tmp_path,
+        "vae-100",
+        {"generator": {"learning_rate": 1.0, "kl_weight": 1000.0, "epochs": 60}, "training": {"log_every": 1}},
     )
     assert main([str(run.path)]) == 4
     assert_failed(run, 4, "NotFinite", "phase model", "Lower the learning rate")

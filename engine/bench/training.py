@@ -34,8 +34,8 @@ def step_against_bare_loop(folder: Path, preset: str, device: torch.device) -> R
         bare,
         meaning,
         Goal("at most", 1.05),
-        rounds=60,
-        times=3,
+        rounds=100,
+        times=2,
     )
 
 
