@@ -48,6 +48,9 @@ SMALL = {
 SMALL_VAE = {"generator": {"epochs": 2, "batch_size": 8, "latent_dim": 4, "channels": 2}}
 
 
+DIVERGING = {"learning_rate": 1.0, "kl_weight": 1000.0, "epochs": 60}
+
+
 @pytest.fixture(autouse=True)
 def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A cache of the test's own, and the process's signals and umask as they were."""
@@ -189,7 +192,7 @@ def test_a_diverging_run_ends_with_4_and_says_where(tmp_path: Path) -> None:
     run = make_run(
         tmp_path,
         "vae-100",
-        {"generator": {"learning_rate": 1.0, "kl_weight": 1000.0, "epochs": 60}, "training": {"log_every": 1}},
+        {"generator": DIVERGING, "training": {"log_every": 1}},
     )
     assert main([str(run.path)]) == 4
     assert_failed(run, 4, "NotFinite", "phase model", "Lower the learning rate")
@@ -261,7 +264,7 @@ def test_a_bug_is_recorded_with_its_traceback_in_the_log(
 
 def test_a_divergence_that_a_checkpoint_finds_leaves_its_postmortem(tmp_path: Path) -> None:
     training = {"log_every": 1000, "checkpoint_seconds": 0}
-    run = make_run(tmp_path, "vae-100", {"generator": {"learning_rate": 1.0, "epochs": 60}, "training": training})
+    run = make_run(tmp_path, "vae-100", {"generator": DIVERGING, "training": training})
     assert main([str(run.path)]) == 4
     assert json.loads(run.postmortem.read_text())["stage"] == "generator"
 
