@@ -22,6 +22,9 @@ QUERIES: Mapping[str, str] = MappingProxyType(
         "inspect": "engine.data.inspection:answer_inspect",
         "pack": "engine.data.packing:answer_pack",
         "export": "engine.data.export:answer_export",
+        "comparison": "engine.comparing:answer_comparison",
+        "mistakes": "engine.mistakes:answer_mistakes",
+        "figures": "engine.figures:answer_figures",
     }
 )
 

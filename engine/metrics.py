@@ -9,7 +9,7 @@ from scipy.special import expit
 from scipy.stats import norm
 from sklearn.metrics import roc_curve
 
-from engine.spec.scores import Confusion, OperatingPoint, Roc
+from engine.spec.scores import Calibration, Confusion, OperatingPoint, Roc
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -113,9 +113,22 @@ def operating_point(labels: Labels, logits: Array, cut: float) -> OperatingPoint
 
 def calibration_error(labels: Labels, probability: Array, bins: int) -> float:
     """Expected calibration error of P(tumour) over equal-width bins (Naeini et al. 2015), in 0..1."""
-    which = np.minimum((probability * bins).astype(np.int64), bins - 1)
-    gaps = np.bincount(which, weights=probability - labels, minlength=bins)
+    gaps = np.bincount(_bins(probability, bins), weights=probability - labels, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def calibration(labels: Labels, probability: Array, bins: int) -> Calibration:
+    """The curve behind `calibration_error`, empty bins left out."""
+    which = _bins(probability, bins)
+    counts = np.bincount(which, minlength=bins)
+    kept = counts > 0
+    sums = (np.bincount(which, weights=values, minlength=bins) for values in (probability, labels))
+    means, observed = (tuple(map(float, total[kept] / counts[kept])) for total in sums)
+    return Calibration(means, observed, tuple(map(int, counts[kept])))
+
+
+def _bins(probability: Array, bins: int) -> NDArray[np.int64]:
+    return np.minimum((probability * bins).astype(np.int64), bins - 1)
 
 
 def best_cut(labels: Labels, logits: Array) -> float:

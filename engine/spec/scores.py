@@ -33,6 +33,15 @@ class Roc:
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """The calibration curve: for each bin that has patches, their mean probability, the share of tumour, how many."""
+
+    probability: tuple[float, ...]
+    observed: tuple[float, ...]
+    count: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Score:
     """One classifier on one set of test patches. AUC intervals are 95 % and take patches as independent."""
 
@@ -66,6 +75,8 @@ class Score:
     bootstrap_high: float | None = None
     source_run: str | None = None
     """The earlier run that the classifier was taken from."""
+    calibration: Calibration | None = None
+    """None where the score was written before there was one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +125,5 @@ def answer(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return next((row for row in rows if row.get("role") == "answer"), None)
 
 
-COLUMNS = tuple(field.name for field in fields(Score) if field.name not in ("roc", "at_validation_threshold"))
+_CURVES = ("roc", "calibration", "at_validation_threshold")
+COLUMNS = tuple(field.name for field in fields(Score) if field.name not in _CURVES)

@@ -133,6 +133,7 @@ def _score(
         bootstrap_low=low,
         bootstrap_high=high,
         source_run=training.source_run,
+        calibration=metrics.calibration(labels, probability, config.ece_bins),
     )
 
 

@@ -1,0 +1,185 @@
+"""Whether two runs' AUCs on the same test patches differ by more than chance."""
+
+import json
+import math
+import zipfile
+from dataclasses import asdict, dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, rankdata
+
+from engine.data.pack import Pack
+from engine.data.packing import pack
+from engine.progress import Report, silent
+from engine.spec.errors import ConfigError, HistotuiError, RunFolderError
+from engine.spec.resolve import load
+from engine.spec.run_folder import RunFolder
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """How far the second AUC is above the first, with its 95 % interval and the p of no difference."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A run's answer on its test patches: `labels` (N,) of 0 and 1, `logits` (N,)."""
+
+    labels: Labels
+    logits: Array
+
+
+def paired_delong(labels: Labels, first: Array, second: Array, level: float = 0.95) -> Paired:
+    """The paired test of DeLong et al. (1988), by ranks as in Sun & Xu (IEEE SPL 2014).
+
+    ValueError where a class has fewer than two patches: nothing is known of its spread.
+    """
+    tumour = labels.astype(bool)
+    if min(tumour.sum(), (~tumour).sum()) < 2:
+        raise ValueError("two patches of each class are needed")
+    (tumours, normals), (other_tumours, other_normals) = (_placements(tumour, logits) for logits in (first, second))
+    difference = float(other_tumours.mean() - tumours.mean())
+    # Differences patch by patch hold the covariance of the two AUCs.
+    deviation = math.sqrt(_mean_variance(other_tumours - tumours) + _mean_variance(other_normals - normals))
+    reach = float(norm.ppf(0.5 + level / 2)) * deviation
+    return Paired(difference, difference - reach, difference + reach, _p(difference, deviation))
+
+
+def _placements(tumour: NDArray[np.bool_], ranking: Array) -> tuple[Array, Array]:
+    """For each tumour the share of normals below it, for each normal the share of tumours above it; ties count half."""
+    ranks = rankdata(ranking)
+    below = (ranks[tumour] - rankdata(ranking[tumour])) / (~tumour).sum()
+    above = 1 - (ranks[~tumour] - rankdata(ranking[~tumour])) / tumour.sum()
+    return below, above
+
+
+def _mean_variance(values: Array) -> float:
+    return float(values.var(ddof=1)) / len(values)
+
+
+def _p(difference: float, deviation: float) -> float:
+    if deviation == 0:
+        return 1.0 if difference == 0 else 0.0
+    return float(2 * norm.sf(abs(difference) / deviation))
+
+
+def compare(first: RunFolder, second: RunFolder) -> Paired:
+    """The paired test between two runs; ConfigError where they were not tested on the same patches."""
+    left, right = read_predictions(first), read_predictions(second)
+    order = _pairing(first, second, left, right)
+    try:
+        return paired_delong(left.labels, left.logits, right.logits[order])
+    except ValueError as error:
+        raise ConfigError(f"{first.id} and {second.id}: {error}") from None
+
+
+def read_predictions(run: RunFolder) -> Predictions:
+    """What a run's classifier said of its test patches; RunFolderError where that cannot be read."""
+    try:
+        with np.load(run.predictions, allow_pickle=False) as saved:
+            labels, logits = saved["answer_labels"], saved["answer_logits"].astype(np.float64)
+    except FileNotFoundError:
+        raise RunFolderError(f"{run.id}: no predictions yet") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunFolderError(f"{run.predictions}: damaged ({error})") from None
+    if labels.ndim != 1 or labels.shape != logits.shape or not np.isin(labels, (0, 1)).all():
+        raise RunFolderError(f"{run.predictions}: damaged (labels and logits do not go together)")
+    return Predictions(labels.astype(np.uint8), logits)
+
+
+def _pairing(first: RunFolder, second: RunFolder, left: Predictions, right: Predictions) -> NDArray[np.int64]:
+    """Where the second run has each test patch of the first."""
+    if len(left.labels) != len(right.labels):
+        raise ConfigError(
+            f"{first.id} and {second.id} were tested on different patches, {len(left.labels):,} and "
+            f"{len(right.labels):,} of them"
+        )
+    same = np.arange(len(left.labels))
+    if _division(first) == _division(second):
+        order = same
+    else:
+        # The same patches may lie in another order in another layout, or be tested on after other training patches.
+        contents, others = _contents(first), _contents(second)
+        places, other_places = (np.argsort(digests, kind="stable") for digests in (contents, others))
+        if not np.array_equal(contents[places], others[other_places]):
+            raise ConfigError(f"{first.id} and {second.id} were tested on different patches")
+        order = np.empty_like(same)
+        order[places] = other_places
+    if not np.array_equal(left.labels, right.labels[order]):
+        raise ConfigError(f"{first.id} and {second.id} have different labels for the same patches")
+    return order
+
+
+def _division(run: RunFolder) -> tuple[object, ...]:
+    """What two runs share that were tested on the same patches in the same order."""
+    rows, groups = _splits(run)
+    manifest = _manifest(run)
+    return manifest.get("source_fingerprint"), manifest.get("layout"), rows.tobytes(), groups[rows].tobytes()
+
+
+def _splits(run: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+    path = run.data / "splits.npz"
+    try:
+        with np.load(path, allow_pickle=False) as splits:
+            return splits["test"], splits["groups"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from None
+
+
+def _manifest(run: RunFolder) -> dict[str, Any]:
+    # prepare has this too, and imports torch.
+    path = run.data / "manifest.json"
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Tested:
+    """The patches that a run was tested on: rows of a pack, in the order of the predictions."""
+
+    pack: Pack
+    rows: NDArray[np.int64]
+
+
+def tested_patches(run: RunFolder, report: Report = silent) -> Tested:
+    """The run's test patches; RunFolderError where the source no longer has them."""
+    packed = pack(load(run.config).data, report)
+    if packed.manifest.fingerprint != _manifest(run).get("source_fingerprint"):
+        raise RunFolderError(f"{run.id}: the patches of {packed.manifest.name} have changed since the run began")
+    return Tested(packed, _splits(run)[0])
+
+
+@cache
+def _contents(run: RunFolder) -> NDArray[np.bytes_]:
+    """The SHA-1 of each test patch of a run, (N,) in the order of its predictions."""
+    tested = tested_patches(run)
+    digests = np.ascontiguousarray(tested.pack.sha1[tested.rows])
+    return digests.view(f"S{digests.shape[1]}").ravel()
+
+
+def answer_comparison(args: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The paired test between any two of `runs`, folders; pairs that cannot be compared are in `refused` with why."""
+    runs = [RunFolder(Path(path)) for path in args["runs"]]
+    found: dict[str, list[dict[str, Any]]] = {"pairs": [], "refused": []}
+    for first, second in combinations(runs, 2):
+        names = {"first": first.id, "second": second.id}
+        try:
+            found["pairs"].append({**names, **asdict(compare(first, second))})
+        except HistotuiError as error:
+            found["refused"].append({**names, "why": str(error)})
+    return found
