@@ -3,20 +3,24 @@
 import difflib
 import json
 import os
+import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine.spec.errors import RunFolderError, StorageError
 from engine.spec.run_folder import RunFolder, new_run_id
 from histotui.disk import storage_errors
+from histotui.meta import checked_name, checked_notes, checked_tags
 from histotui.runs import LIVE, Life, life_of
 from histotui.summary import RunSummary, created_at, read_tree, summarize
 
 TRASH = ".trash"
 _ATTEMPTS = 20
+_NO_META: Mapping[str, Any] = MappingProxyType({"name": "", "tags": [], "notes": ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,7 @@ class RunStore:
 
     def folders(self) -> list[RunFolder]:
         """Every run, oldest first."""
-        return sorted(_folders(self.root), key=lambda folder: (created_at(folder), folder.id))
+        return _oldest_first(self.root)
 
     def summaries(self) -> list[RunSummary]:
         return [summarize(folder) for folder in self.folders()]
@@ -41,7 +45,7 @@ class RunStore:
         folder = self._new_folder(preset)
         try:
             _write(folder.command, command.rstrip("\n") + "\n")
-            _write(folder.meta, json.dumps({"name": name, "tags": [], "notes": ""}, indent=2) + "\n")
+            _write_meta(folder, {**_NO_META, "name": name})
             _write(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
             _sync_folder(folder.path)
         except StorageError:
@@ -62,8 +66,30 @@ class RunStore:
     def restore(self, reference: str) -> RunFolder:
         """Bring a run back from the trash."""
         trash = self.root / TRASH
-        folder = _find(reference, sorted(_folders(trash), key=created_at), trash)
+        folder = _find(reference, _oldest_first(trash), trash)
         return RunFolder(_move(folder.path, self.root / folder.id))
+
+    def trashed(self) -> list[RunFolder]:
+        """Every run in the trash, newest first."""
+        return list(reversed(_oldest_first(self.root / TRASH)))
+
+    def edit_meta(
+        self,
+        folder: RunFolder,
+        *,
+        name: str | None = None,
+        tags: str | Iterable[str] | None = None,
+        notes: str | None = None,
+    ) -> None:
+        """Change what people say of a run and leave alone what is None; ConfigError for what cannot be kept."""
+        changes: dict[str, Any] = {}
+        if name is not None:
+            changes["name"] = checked_name(name)
+        if tags is not None:
+            changes["tags"] = checked_tags(tags)
+        if notes is not None:
+            changes["notes"] = checked_notes(notes)
+        _write_meta(folder, {**_NO_META, **read_tree(folder.meta, missing_is_empty=True), **changes})
 
     def _new_folder(self, preset: str) -> RunFolder:
         with storage_errors(self.root):
@@ -83,6 +109,23 @@ def runs_root(option: Path | None) -> Path:
     return option or Path(os.environ.get("HISTOTUI_RUNS") or "runs")
 
 
+def is_run(path: str) -> bool:
+    """Whether there is a run in a folder; one that has neither config nor events is being made."""
+    for name in ("config.json", "events.jsonl"):
+        try:
+            os.stat(f"{path}/{name}")  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            return True
+        return True
+    return False
+
+
+def _oldest_first(root: Path) -> list[RunFolder]:
+    return sorted(_folders(root), key=lambda folder: (created_at(folder), folder.id))
+
+
 def _folders(root: Path) -> Iterator[RunFolder]:
     try:
         paths = list(root.iterdir())
@@ -91,10 +134,8 @@ def _folders(root: Path) -> Iterator[RunFolder]:
     except OSError as error:
         raise StorageError(f"{root}: {error.strerror}") from None
     for path in paths:
-        folder = RunFolder(path)
-        # A folder in which there is neither is one that is being made.
-        if not path.name.startswith(".") and (folder.config.exists() or folder.events.exists()):
-            yield folder
+        if not path.name.startswith(".") and is_run(str(path)):
+            yield RunFolder(path)
 
 
 def _find(reference: str, folders: list[RunFolder], root: Path) -> RunFolder:
@@ -143,16 +184,29 @@ def _name(folder: RunFolder) -> str:
         return ""
 
 
+def _write_meta(folder: RunFolder, meta: Mapping[str, Any]) -> None:
+    try:
+        text = json.dumps(dict(meta), indent=2, allow_nan=False)
+    except ValueError as error:
+        raise RunFolderError(f"{folder.meta}: damaged ({error})") from None
+    _write(folder.meta, text + "\n")
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all, readable by its owner alone."""
-    temporary = path.with_suffix(".tmp")
+    # Two programs may write at once, and one that was killed leaves its file behind.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     with storage_errors(path):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _sync_folder(path: Path) -> None:

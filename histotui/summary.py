@@ -1,20 +1,38 @@
 """RunSummary: what a listing says of a run, read from its folder without validating anything."""
 
 import json
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from engine.spec.errors import HistotuiError, RunFolderError
-from engine.spec.events import Event, RunFailed, RunFinished, RunStarted, Scored, read_first, read_last
+from engine.spec.events import (
+    Event,
+    Progress,
+    RunFailed,
+    RunFinished,
+    RunStarted,
+    Scored,
+    StageFinished,
+    StageStarted,
+    parse_event,
+    read_first,
+    read_last,
+)
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import answer, read_score_trees
 from histotui.runs import LIVE, State, expected_stages, life_of, state_of
 
 Tree = dict[str, Any]
+
+CURVES = frozenset({"roc", "calibration"})
+"""What a score has for plots, many times as long as the rest of it."""
+
+_TAIL = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +47,20 @@ class RunSummary:
     created: float
     seconds: float | None
     device: str
-    config: Tree = field(default_factory=dict)
-    scores: tuple[Tree, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+    scores: Sequence[Tree] = ()
+    """Without their curves where the summary comes from an index."""
     tags: tuple[str, ...] = ()
     error: str = ""
     """Why it failed or cannot be read."""
     exit_code: int | None = None
     """That of the run; None while it has none."""
+    notes: str = ""
+    """What people wrote about it."""
+    progress: Progress | None = None
+    """How far the present stage is; None where the run does not live or has not said."""
+    fingerprint: str = ""
+    """That of the patches it worked on; empty before there is a score."""
 
     @property
     def id(self) -> str:
@@ -45,6 +70,11 @@ class RunSummary:
     def answer(self) -> Tree:
         """The score that the run was made for; empty before there is one."""
         return answer(self.scores) or {}
+
+    @property
+    def reference(self) -> Tree:
+        """The score of the same classifier on real patches; empty where the run has none."""
+        return next((score for score in self.scores if score.get("role") == "reference"), {})
 
     def tree(self) -> Tree:
         """The summary as plain JSON types, without the config and the curves."""
@@ -57,7 +87,7 @@ class RunSummary:
             "created": datetime.fromtimestamp(self.created, UTC).isoformat().replace("+00:00", "Z"),
             "seconds": self.seconds,
             "device": self.device,
-            "scores": [{key: value for key, value in score.items() if key != "roc"} for score in self.scores],
+            "scores": without_curves(self.scores),
             "tags": list(self.tags),
             "error": self.error,
             "exit_code": self.exit_code,
@@ -82,6 +112,7 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
     first, last = read_first(folder.events), read_last(folder.events)
     created = created_at(folder)
     state = state_of(last, life_of(folder), created, now)
+    scores = tuple(read_score_trees(folder.scores))
     return RunSummary(
         folder=folder,
         name=str(meta.get("name") or ""),
@@ -92,11 +123,51 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
         seconds=_seconds(first, last, state, now),
         device=first.device if isinstance(first, RunStarted) and first.device else str(config.get("device", "")),
         config=config,
-        scores=tuple(read_score_trees(folder.scores)),
+        scores=scores,
         tags=strings(meta.get("tags")),
         error=last.message if isinstance(last, RunFailed) else "",
         exit_code=_exit_code(last, state),
+        notes=str(meta.get("notes") or ""),
+        progress=latest_progress(folder.events) if state in LIVE else None,
+        fingerprint=fingerprint(folder) if scores else "",
     )
+
+
+def without_curves(scores: Sequence[Tree]) -> list[Tree]:
+    """The scores as a listing has them."""
+    return [{key: value for key, value in score.items() if key not in CURVES} for score in scores]
+
+
+def fingerprint(folder: RunFolder) -> str:
+    """What tells a run's patches from all others; empty where it is not known."""
+    try:
+        return str(read_tree(folder.data / "manifest.json", missing_is_empty=True).get("fingerprint") or "")
+    except RunFolderError:
+        return ""
+
+
+def latest_progress(path: Path) -> Progress | None:
+    """How far the present stage is, from the end of a log."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return None
+    said = (parse_event(line) for line in reversed(lines))
+    last = next((event for event in said if isinstance(event, Progress | StageStarted | StageFinished)), None)
+    return last if isinstance(last, Progress) else None
+
+
+def fraction_done(run: RunSummary) -> float | None:
+    """How much of the whole run is done, each stage counted the same; None where nothing has begun."""
+    if run.state == "finished":
+        return 1.0
+    stages = expected_stages(run.config)
+    if run.stage not in stages:
+        return None
+    step, total = (run.progress.step, run.progress.total) if run.progress else (0, 0)
+    return (stages.index(run.stage) + (min(step / total, 1.0) if total > 0 else 0.0)) / len(stages)
 
 
 def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
