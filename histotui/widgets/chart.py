@@ -1,0 +1,629 @@
+"""Lines over an axis: smoothed, on a log scale, zoomed, and read off at a cursor. Loads numpy when it is imported."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.timer import Timer
+from textual.widget import Widget
+from textual.widgets import Static
+from textual_hires_canvas import Canvas
+from textual_plot import HiResMode, PlotWidget
+from textual_plot.plot_widget import LinePlot
+
+from histotui.curves import Curve
+from histotui.decimation import Floats, braille, ema, floats, fractional_epochs, log10_clipped, min_max, segments
+from histotui.formats import duration, number
+from histotui.text import clean_line
+from histotui.widgets.axes import DurationAxis, LogAxis, NumberAxis
+
+SMOOTHINGS: Final = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
+BRAILLE: Final = 0x2800
+LARGEST: Final = 1e300
+"""Larger values are gaps, since the span between two of them would be infinite."""
+
+PALETTE: Final = {
+    "sky": ("#56b4e9", "#1b7bb5"),
+    "orange": ("#e69f00", "#a86f00"),
+    "green": ("#00b583", "#007a59"),
+    "purple": ("#cc79a7", "#a34a7c"),
+    "vermilion": ("#e8661b", "#c04a00"),
+    "yellow": ("#f0e442", "#7d7400"),
+    "blue": ("#4f8fd6", "#00548f"),
+}
+"""Okabe and Ito's colours, told apart by colour-blind readers: on a dark ground, on a light one."""
+
+GREY: Final = "#808080"
+MARKS: Final = "●■▲◆○□△◇"
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class XAxis:
+    """What runs along the bottom."""
+
+    title: str
+    seconds: bool = False
+
+    def text(self, x: float) -> str:
+        """A position in words."""
+        return f"{self.title} {duration(x) if self.seconds else _position(x)}"
+
+
+STEP: Final = XAxis("step")
+EPOCH: Final = XAxis("epoch")
+TIME: Final = XAxis("time", seconds=True)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Line:
+    """Points with x ascending. `style` is a name of PALETTE or #rrggbb, and the next of PALETTE where it is empty."""
+
+    label: str
+    x: ArrayLike
+    y: ArrayLike
+    style: str = ""
+    dim: bool = False
+
+    def same(self, other: "Line") -> bool:
+        """Whether the two would be drawn the same."""
+        return (self.label, self.style, self.dim) == (other.label, other.style, other.dim) and (
+            _same(self.x, other.x) and _same(self.y, other.y)
+        )
+
+
+def curve_line(curve: Curve, axis: XAxis = STEP, label: str = "", style: str = "") -> Line:
+    """A curve over one of STEP, EPOCH and TIME."""
+    x = {EPOCH: fractional_epochs(floats(curve.epochs)), TIME: floats(curve.times)}.get(axis, floats(curve.steps))
+    return Line(label or curve.name, x, floats(curve.values), style)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trace:
+    """A line as it is drawn: `solid` is what is read, `behind` the raw values where those were smoothed."""
+
+    label: str
+    x: Floats
+    values: Floats
+    solid: Floats
+    behind: Floats | None
+    mark: str
+    style: str
+    dim: bool
+
+    def value_at(self, x: float) -> float | None:
+        """What was logged last up to x."""
+        place = int(np.searchsorted(self.x, x, side="right")) - 1
+        return float(self.values[place]) if place >= 0 else None
+
+
+class _Plot(PlotWidget, can_focus=False, inherit_bindings=False):
+    """The library's plot, with the keys and the focus left to the chart."""
+
+    MOUSE_ZOOM_FACTOR = 0.15
+
+    def _render_plot(self) -> None:
+        # Every pixel that is set asks for a refresh, which takes longer than setting it.
+        with self.query_one("#plot", Canvas).batch_refresh():
+            super()._render_plot()
+
+    def _render_line_plot(self, dataset: LinePlot) -> None:
+        """All dots at once, where the library takes a hundred times as long to go from one to the next."""
+        canvas, frame = self.query_one("#plot", Canvas), self._scale_rectangle
+        x = (floats(dataset.x) - self._x_min) / (self._x_max - self._x_min) * frame.width
+        y = (self._y_max - floats(dataset.y)) / (self._y_max - self._y_min) * frame.height
+        cells = braille(x, y, frame.width, frame.height)
+        for row, column in np.argwhere(cells).tolist():
+            place = column + frame.x, row + frame.y
+            character, style = canvas.get_pixel(*place)
+            # Stretches of one line share the cells that they meet in.
+            before = ord(character) - BRAILLE if style == dataset.line_style else 0
+            canvas.set_pixel(*place, chr(BRAILLE + (int(cells[row, column]) | max(before, 0))), dataset.line_style)
+
+
+class Chart(Widget, can_focus=True):
+    """A plot with its legend above and the values at the cursor below."""
+
+    DEFAULT_CSS = """
+    Chart {
+        height: 1fr;
+        min-height: 6;
+        layout: vertical;
+        & > Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+        & > .chart--empty { height: 1fr; content-align: center middle; color: $text-muted; }
+        & > _Plot { height: 1fr; }
+        & > _Plot > .plot--axis { color: $foreground 35%; }
+        & > _Plot > .plot--tick { color: $foreground 75%; text-style: none; }
+        &:focus > _Plot > .plot--axis { color: $primary; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("+,=", "smooth(1)", "Smoother", key_display="+"),
+        Binding("-", "smooth(-1)", "Less smooth"),
+        Binding("0", "smooth(0)", "Not smoothed", show=False),
+        Binding("l", "toggle_log", "Log axis"),
+        Binding("left", "move(-1)", "Cursor left", show=False),
+        Binding("right", "move(1)", "Cursor right", show=False),
+        Binding("home", "jump(0)", "Cursor to the first point", show=False),
+        Binding("end", "jump(1)", "Cursor to the last point", show=False),
+        Binding("i,]", "zoom(0.6)", "Zoom in", show=False),
+        Binding("o,[", "zoom(1.6667)", "Zoom out", show=False),
+        Binding("shift+left", "pan(-0.25)", "Pan left", show=False),
+        Binding("shift+right", "pan(0.25)", "Pan right", show=False),
+        Binding("r", "whole", "Whole range", show=False),
+    ]
+
+    DATA_SECONDS = 0.25
+    KEY_SECONDS = 0.05
+    """The least time between two drawings, for new data and for what a reader does."""
+
+    smoothing: reactive[float] = reactive(0.0)
+    log_scale: reactive[bool] = reactive(False)
+    x_axis: reactive[XAxis] = reactive(STEP)
+    cursor: reactive[float | None] = reactive[float | None](None)
+    view: reactive[Range | None] = reactive[Range | None](None)
+    """The part of the x axis that is zoomed in on; None shows all and follows."""
+
+    class Changed(Message):
+        """The reader changed the smoothing, the axis, the cursor or the view, which other charts may follow."""
+
+        def __init__(self, chart: "Chart") -> None:
+            super().__init__()
+            self.chart = chart
+
+        @property
+        def control(self) -> "Chart":
+            """The chart that was changed."""
+            return self.chart
+
+    def __init__(
+        self,
+        *,
+        x_axis: XAxis = STEP,
+        limits: tuple[Range, Range] | None = None,
+        empty: str = "no metrics yet",
+        id: str | None = None,
+        classes: str | None = None,
+    ) -> None:
+        """`limits` of x and y make a still picture, with neither cursor nor zoom nor smoothing; `empty` is shown
+        while there is nothing to draw."""
+        super().__init__(id=id, classes=classes)
+        self.can_focus = limits is None
+        self.set_reactive(Chart.x_axis, x_axis)
+        self._limits = limits
+        self._empty = empty
+        self._title = ""
+        self._lines: tuple[Line, ...] = ()
+        self._traces: tuple[_Trace, ...] = ()
+        self._y_view: Range | None = None
+        self._shown: tuple[Range, Range] = ((0.0, 1.0), (0.0, 1.0))
+        self._pressed: tuple[int, int] | None = None
+        self._timer: Timer | None = None
+        self._due = self._drawn = 0.0
+        self._head = Static(classes="chart--head")
+        self._plot = _Plot(allow_pan_and_zoom=limits is None, invert_mouse_wheel=True)
+        self._message = Static(classes="chart--empty", markup=False)
+        self._message.display = False
+        self._foot = Static(classes="chart--foot")
+
+    def compose(self) -> ComposeResult:
+        """Legend, plot or what is said instead of it, values."""
+        yield self._head
+        yield self._plot
+        yield self._message
+        yield self._foot
+
+    def on_mount(self) -> None:
+        """Colours depend on the theme."""
+        self._plot.margin_top = 0
+        self._plot.margin_bottom = 1
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._prepare())
+        self._prepare()
+
+    # What the owner does
+
+    def show(self, lines: Sequence[Line], title: str = "") -> None:
+        """Draw these lines from now on. A zoomed view stays where it is, the whole view follows."""
+        if title == self._title and len(lines) == len(self._lines) and all(map(Line.same, lines, self._lines)):
+            return
+        self._lines, self._title = tuple(lines), title
+        self._prepare(self.DATA_SECONDS)
+
+    @property
+    def zoomed(self) -> bool:
+        """Whether less than everything is shown."""
+        return self.view is not None or self._y_view is not None
+
+    def readout(self) -> list[str]:
+        """The position of the cursor and what was logged up to there; the latest of each without a cursor."""
+        named = self._named()
+        if not named or self._limits:
+            return [self.x_axis.title] if self._limits else []
+        at = self.cursor if self.cursor is not None else max(float(trace.x[-1]) for trace in named)
+        return [self.x_axis.text(at), *(f"{trace.label} {_value(trace.value_at(at))}" for trace in named)]
+
+    # What changes a drawing
+
+    def validate_smoothing(self, weight: float) -> float:
+        """Nothing is smoothed for ever."""
+        return min(max(weight, 0.0), SMOOTHINGS[-1])
+
+    def watch_smoothing(self) -> None:
+        """Smooth anew."""
+        self._prepare()
+
+    def watch_log_scale(self) -> None:
+        """A zoom of the values means nothing on the other scale."""
+        self._y_view = None
+        self._prepare()
+
+    def watch_x_axis(self) -> None:
+        """A place on one axis means nothing on another."""
+        self.view = self.cursor = self._y_view = None
+        self._prepare()
+
+    def watch_view(self) -> None:
+        """Draw what is in view."""
+        self._draw_soon(self.KEY_SECONDS)
+
+    def watch_cursor(self, cursor: float | None) -> None:
+        """Say the values at once, and bring the place into view."""
+        if cursor is not None and self.view and not self.view[0] <= cursor <= self.view[1]:
+            half = (self.view[1] - self.view[0]) / 2
+            self.view = self._kept_inside(cursor - half, cursor + half)
+        self._write_foot()
+        self._draw_soon(self.KEY_SECONDS)
+
+    @on(Canvas.Resize)
+    def _fit_the_canvas(self, event: Canvas.Resize) -> None:
+        # Another width takes another thinning.
+        event.stop()
+        self._draw_soon(self.KEY_SECONDS)
+
+    def on_show(self) -> None:
+        """What came while the chart was hidden was not drawn."""
+        self._draw_soon(self.KEY_SECONDS)
+
+    def _prepare(self, least: float = KEY_SECONDS) -> None:
+        if self.is_mounted:
+            bright = [line for line in self._lines if not line.dim]
+            self._traces = tuple(self._trace(line, 0 if line.dim else bright.index(line)) for line in self._lines)
+            self._draw_soon(least)
+
+    def _trace(self, line: Line, place: int) -> _Trace:
+        x, values = floats(line.x), floats(line.y)
+        scale = log10_clipped if self.log_scale else _drawable
+        smooth = self.smoothing > 0 and not line.dim and self._limits is None
+        return _Trace(
+            label=clean_line(line.label),
+            x=x,
+            values=values,
+            solid=scale(ema(_drawable(values), self.smoothing)) if smooth else scale(_drawable(values)),
+            behind=scale(_drawable(values)) if smooth else None,
+            mark="┄" if line.dim else MARKS[place % len(MARKS)],
+            style=self._colour(line.style or (GREY if line.dim else list(PALETTE)[place % len(PALETTE)])),
+            dim=line.dim,
+        )
+
+    def _colour(self, style: str) -> str:
+        dark, light = PALETTE.get(style, (style, style))
+        return dark if self.app.current_theme.dark else light
+
+    # Drawing
+
+    def _draw_soon(self, least: float) -> None:
+        if not self.is_mounted:
+            return
+        now = time.monotonic()
+        due = max(now, self._drawn + least)
+        if self._timer is not None:
+            if self._due <= due:
+                return
+            self._timer.stop()
+        self._due = due
+        self._timer = self.set_timer(max(due - now, 1e-3), self._draw)
+
+    def _draw(self) -> None:
+        self._timer = None
+        if not self.size.area:
+            return
+        self._drawn = time.monotonic()
+        message = self._why_empty()
+        self._plot.display, self._message.display = not message, bool(message)
+        self._message.update(message)
+        self._write_head()
+        self._write_foot()
+        if not message:
+            self._draw_plot()
+
+    def _why_empty(self) -> str:
+        if not any(len(trace.x) for trace in self._traces if not trace.dim):
+            return self._empty
+        if self._limits or any(np.isfinite(trace.solid).any() for trace in self._traces):
+            return ""
+        return "nothing above zero to draw on a log axis; l goes back" if self.log_scale else "no finite value yet"
+
+    def _draw_plot(self) -> None:
+        columns, rows = self._cells
+        x_shown = self.view or _with_room(self._limits[0] if self._limits else self._whole(), 0, 0.5 / columns)
+        strokes = _strokes(self._traces, 2 * columns, x_shown)
+        self._shown = x_shown, self._y_range(strokes, x_shown, rows)
+        self._set_axes(columns, rows)
+        self._plot.clear()
+        self._plot.set_xlimits(*self._shown[0])
+        self._plot.set_ylimits(*self._shown[1])
+        for stroke in strokes:
+            self._draw_stroke(stroke)
+        self._draw_marks([stroke for stroke in strokes if stroke.mark], columns)
+        if self.cursor is not None and x_shown[0] <= self.cursor < x_shown[1]:
+            self._plot.add_v_line(self.cursor, "dim")
+
+    @property
+    def _cells(self) -> tuple[int, int]:
+        """Columns and rows within the frame."""
+        size = self._plot.query_one("#plot").size
+        return max(size.width - 2, 4), max(size.height - 2, 2)
+
+    def _whole(self) -> Range:
+        ends = [(float(trace.x[0]), float(trace.x[-1])) for trace in self._traces if len(trace.x)]
+        return min(low for low, _ in ends), max(high for _, high in ends)
+
+    def _y_range(self, strokes: Sequence["_Stroke"], x_shown: Range, rows: int) -> Range:
+        if self._limits:
+            return _with_room(self._limits[1], 0.25 / rows, 0.25 / rows)
+        return self._y_view or _with_room(_values_within(strokes, x_shown), 0.05, 0.05)
+
+    def _set_axes(self, columns: int, rows: int) -> None:
+        x_kind = DurationAxis if self.x_axis.seconds else NumberAxis
+        y_kind = LogAxis if self.log_scale else NumberAxis
+        y_axis = y_kind(min(2 + rows // 4, 8))
+        labels = y_axis.get_ticks_and_labels(*self._shown[1])[1]
+        margin = max(max(map(len, labels), default=0) + 1, 8 if self.size.width >= 60 else 5)
+        if margin != self._plot.margin_left:
+            self._plot.margin_left = margin
+            self._plot.refresh(layout=True)
+        self._plot.set_x_formatter(x_kind(min(max(columns // 10, 2), 8), columns))
+        self._plot.set_y_formatter(y_axis)
+
+    def _draw_stroke(self, stroke: "_Stroke") -> None:
+        for x, y in segments(stroke.x, stroke.y):
+            # The library draws between points, so a point alone is a line to itself.
+            times = 2 if len(x) == 1 else 1
+            self._plot.plot(x.repeat(times), y.repeat(times), stroke.style, HiResMode.BRAILLE)
+
+    def _draw_marks(self, strokes: Sequence["_Stroke"], columns: int) -> None:
+        """So that lines can be told apart without their colours."""
+        (low, high), y_shown = self._shown
+        times = max(columns // 40, 1)
+        for place, stroke in enumerate(strokes):
+            if len(strokes) == 1 < len(stroke.x):
+                return
+            shares = (np.arange(times) + (place + 0.5) / len(strokes)) / times
+            x, y = _nearest(stroke, low + shares * (high - low))
+            seen = (low <= x) & (x < high) & (y_shown[0] < y) & (y < y_shown[1])
+            self._plot.scatter(x[seen], y[seen], stroke.mark, stroke.style)
+
+    def _write_head(self) -> None:
+        settings = f"smooth {self.smoothing:.2g}" if self.smoothing and not self._limits else ""
+        settings = "  ".join(filter(None, (settings, "log" if self.log_scale else "", "zoom" if self.zoomed else "")))
+        parts = [Content.styled(clean_line(self._title), "bold")] if self._title else []
+        if len(self._traces) > 1 or not self._title:
+            parts += [
+                Content.assemble((f"{trace.mark} ", trace.style), trace.label) for trace in self._traces if trace.label
+            ]
+        self._head.update(_packed(parts, self.size.width, self._text_rows, Content.styled(settings, "dim")))
+
+    def _write_foot(self) -> None:
+        parts = [Content(part) for part in self.readout()]
+        self._foot.update(_packed(parts, self.size.width, self._text_rows))
+
+    @property
+    def _text_rows(self) -> int:
+        return max(self.size.height // 10, 1)
+
+    # What the reader does
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A still picture has no keys."""
+        return self._limits is None
+
+    def action_smooth(self, direction: int) -> None:
+        """Smoother, less smooth, or 0: not at all."""
+        further = [weight for weight in SMOOTHINGS if (weight - self.smoothing) * direction > 1e-9]
+        nearest = min(further, key=lambda weight: abs(weight - self.smoothing), default=self.smoothing)
+        self.smoothing = nearest if direction else 0.0
+        self.post_message(self.Changed(self))
+
+    def action_toggle_log(self) -> None:
+        """Logarithms of the values, or the values."""
+        self.log_scale = not self.log_scale
+        self.post_message(self.Changed(self))
+
+    def action_move(self, direction: int) -> None:
+        """The cursor to the next point that is a column further, or else to the next."""
+        if not self._named():
+            return
+        low, high = self._shown[0]
+        column = (high - low) / self._cells[0]
+        at = self.cursor if self.cursor is not None else min(self._whole()[1], high)
+        self._set_cursor(_next_point(self._named(), at, direction * column) if self.cursor is not None else at)
+
+    def action_jump(self, end: int) -> None:
+        """The cursor to the first point or the last."""
+        if self._named():
+            self._set_cursor(self._whole()[end])
+
+    def action_zoom(self, factor: float) -> None:
+        """Less of the x axis around the cursor, or more of it; the values fit themselves in."""
+        if not self._named():
+            return
+        low, high = self._shown[0]
+        middle = self.cursor if self.cursor is not None and low <= self.cursor <= high else (low + high) / 2
+        self._set_view(middle + (low - middle) * factor, middle + (high - middle) * factor)
+
+    def action_pan(self, share: float) -> None:
+        """Another part of the x axis, as long as this one."""
+        if self.view:
+            shift = (self.view[1] - self.view[0]) * share
+            self._set_view(self.view[0] + shift, self.view[1] + shift)
+
+    def action_whole(self) -> None:
+        """Everything, without a cursor, and following what comes."""
+        self.view = self._y_view = self.cursor = None
+        self._draw_soon(self.KEY_SECONDS)
+        self.post_message(self.Changed(self))
+
+    def _named(self) -> list[_Trace]:
+        return [trace for trace in self._traces if len(trace.x) and not trace.dim]
+
+    def _set_cursor(self, x: float) -> None:
+        self.cursor = x
+        self.post_message(self.Changed(self))
+
+    def _set_view(self, low: float, high: float) -> None:
+        self.view = self._kept_inside(low, high)
+        self.post_message(self.Changed(self))
+
+    def _kept_inside(self, low: float, high: float) -> Range | None:
+        first, last = self._whole()
+        if high - low >= last - first:
+            return None
+        # Closer than this, neighbouring floats fall into one column.
+        if high - low < 1e-9 * max(abs(first), abs(last)):
+            return self.view
+        shift = max(first - low, 0.0) - max(high - last, 0.0)
+        return low + shift, high + shift
+
+    @on(PlotWidget.ScaleChanged)
+    def _follow_the_mouse(self, event: PlotWidget.ScaleChanged) -> None:
+        event.stop()
+        x_shown, y_shown = (event.x_min, event.x_max), (event.y_min, event.y_max)
+        if y_shown != self._shown[1]:
+            self._y_view = y_shown
+        if x_shown != self._shown[0]:
+            self.view = x_shown
+        self._shown = x_shown, y_shown
+        self._draw_soon(self.KEY_SECONDS)
+        self.post_message(self.Changed(self))
+
+    def on_mouse_down(self, event: events.MouseDown) -> None:
+        """Where a press began tells a click from a drag."""
+        self._pressed = (event.screen_x, event.screen_y)
+
+    def on_click(self, event: events.Click) -> None:
+        """The cursor to the point that was clicked."""
+        canvas = self._plot.query_one("#plot")
+        if self._limits or self._pressed != (event.screen_x, event.screen_y) or not self._named():
+            return
+        if canvas.region.contains(event.screen_x, event.screen_y):
+            x, _ = self._plot.get_coordinate_from_pixel(event.screen_x - canvas.region.x, 0)
+            self._set_cursor(_next_point(self._named(), x, 0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Stroke:
+    """Points to be joined, NaN between those that are not; `mark` where the line is to be told from others."""
+
+    x: Floats
+    y: Floats
+    style: str
+    mark: str = ""
+
+
+def _strokes(traces: Iterable[_Trace], columns: int, x_range: Range) -> list[_Stroke]:
+    """What is dim first, so that it lies behind."""
+    dim, bright = [], []
+    for trace in traces:
+        solid = min_max(trace.x, trace.solid, columns, *x_range)
+        if trace.behind is not None:
+            dim.append(_Stroke(*min_max(trace.x, trace.behind, columns, *x_range), f"dim {trace.style}"))
+        if trace.dim:
+            dim.append(_Stroke(*solid, f"dim {trace.style}"))
+        else:
+            bright.append(_Stroke(*solid, trace.style, trace.mark))
+    return dim + bright
+
+
+def _values_within(strokes: Iterable[_Stroke], x_range: Range) -> Range:
+    low, high = x_range
+    every = [stroke.y for stroke in strokes]
+    inside = [stroke.y[(low <= stroke.x) & (stroke.x <= high)] for stroke in strokes]
+    for values in (np.concatenate(inside), np.concatenate(every)):
+        if np.isfinite(values).any():
+            return float(np.nanmin(values)), float(np.nanmax(values))
+    return 0.0, 1.0
+
+
+def _with_room(values: Range, below: float, above: float) -> Range:
+    """The range with shares of it added at its ends; something around it where it is a point."""
+    low, high = values
+    span = high - low
+    if span <= 1e-9 * max(abs(low), abs(high)):
+        room = max(abs(low), abs(high)) / 10 or 0.5
+        return low - room, high + room
+    return low - span * below, high + span * above
+
+
+def _nearest(stroke: _Stroke, wanted: Floats) -> tuple[Floats, Floats]:
+    if not len(stroke.x):
+        return stroke.x, stroke.y
+    places = np.unique(np.minimum(np.searchsorted(stroke.x, wanted), len(stroke.x) - 1))
+    return stroke.x[places], stroke.y[places]
+
+
+def _next_point(traces: Iterable[_Trace], at: float, shift: float) -> float:
+    """The first point at least `shift` further, else the last there is; the nearest point where it is 0."""
+    places = np.concatenate([trace.x for trace in traces])
+    if not shift:
+        return float(places[np.argmin(np.abs(places - at))])
+    further = places[places >= at + shift] if shift > 0 else places[places <= at + shift]
+    if not len(further):
+        return float(places.max() if shift > 0 else places.min())
+    return float(further.min() if shift > 0 else further.max())
+
+
+def _packed(parts: Sequence[Content], columns: int, rows: int, right: Content | None = None) -> Content:
+    """The parts side by side over so many rows, and how many there are more; `right` at the first row's end."""
+    lines: list[Content] = [Content("")]
+    right = right or Content("")
+    for place, part in enumerate(parts):
+        room = columns - (right.cell_length + 2 if right and len(lines) == 1 else 0)
+        joined = Content("  ").join([lines[-1], part]) if lines[-1] else part
+        if joined.cell_length <= room or not lines[-1]:
+            lines[-1] = joined
+        elif len(lines) < rows:
+            lines.append(part)
+        else:
+            lines[-1] += Content(f"  +{len(parts) - place}")
+            break
+    if right:
+        lines[0] += Content(" " * max(columns - lines[0].cell_length - right.cell_length, 2)) + right
+    return Content("\n").join(lines)
+
+
+def _drawable(values: Floats) -> Floats:
+    return np.where(np.abs(values) < LARGEST, values, np.nan)
+
+
+def _same(one: ArrayLike, other: ArrayLike) -> bool:
+    return one is other or np.array_equal(floats(one), floats(other), equal_nan=True)
+
+
+def _position(x: float) -> str:
+    return f"{x:,.0f}" if x == math.floor(x) else f"{x:,.2f}"
+
+
+def _value(value: float | None) -> str:
+    return number(value) if value is None or math.isfinite(value) else str(value)
