@@ -8,6 +8,7 @@ import typer
 
 from engine.spec.errors import DONE, INTERRUPTED, ConfigError, HistotuiError, Stopped
 from histotui import __version__, console
+from histotui.commands.application import open_application
 from histotui.commands.comparing import compare
 from histotui.commands.data import data
 from histotui.commands.doctor import doctor
@@ -15,6 +16,7 @@ from histotui.commands.ending import resume, stop
 from histotui.commands.following import follow, logs
 from histotui.commands.launch import run
 from histotui.commands.listing import ls
+from histotui.commands.options import ImagesOption, RunsOption
 from histotui.commands.presets import presets
 from histotui.commands.show import show
 from histotui.commands.trash import restore, rm
@@ -25,6 +27,7 @@ _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 _HELP = """Is what this generator makes of histopathology patches any use?
 
 \b
+histotui                                    the application: configure, launch, watch, look, compare
 histotui run --preset vae-2000 --quick      a first run, on built-in tissue
 histotui run --preset baseline --data PATH  the classifier on real patches alone
 histotui ls                                 every run and its test AUC
@@ -53,10 +56,12 @@ def _print_version(wanted: bool) -> None:
 @app.callback(invoke_without_command=True)
 def bare(
     context: typer.Context,
+    runs: RunsOption = None,
+    images: ImagesOption = None,
     version: bool = typer.Option(False, "--version", callback=_print_version, is_eager=True, help="Print the version."),
 ) -> None:
     if context.invoked_subcommand is None:
-        raise ConfigError("the application's screens are not here yet; `histotui run --help` tells how to start a run")
+        raise typer.Exit(open_application(runs, images))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable
 
 from engine.spec.errors import EnvironmentFault, RunFolderError
 from engine.spec.events import RunStarted, RunStopped, read_first, read_last
@@ -16,29 +17,31 @@ _GRACE = 30.0
 _KILL_GRACE = 5.0
 _POLL = 0.1
 
+Say = Callable[[str], None]
 
-def stop_run(folder: RunFolder, grace: float = _GRACE) -> None:
+
+def stop_run(folder: RunFolder, grace: float = _GRACE, say: Say = console.say) -> None:
     """Ask the engine to stop and wait so many seconds; EnvironmentFault where it does not."""
     identity = _live_identity(folder)
     if not launcher.ask_to_stop(folder, identity):
-        console.say(f"{folder.id} has ended already")
+        say(f"{folder.id} has ended already")
         return
-    console.say(f"{folder.id}: stopping with a checkpoint")
+    say(f"{folder.id}: stopping with a checkpoint")
     if not _has_ended(identity, grace):
         raise EnvironmentFault(
             f"{folder.id} has been asked to stop and still works after {grace:.0f} s; "
             f"`histotui stop {folder.id}` waits on, with --now it kills the run"
         )
     stopped = isinstance(read_last(folder.events), RunStopped)
-    console.say(f"{folder.id}: {'stopped' if stopped else summarize(folder).state}")
+    say(f"{folder.id}: {'stopped' if stopped else summarize(folder).state}")
 
 
-def kill_run(folder: RunFolder) -> None:
+def kill_run(folder: RunFolder, say: Say = console.say) -> None:
     """Kill the engine and its workers."""
     identity = _live_identity(folder)
     if launcher.kill(identity) and not _has_ended(identity, _KILL_GRACE):
         raise EnvironmentFault(f"{folder.id}: process {identity.pid} has been killed and does not end")
-    console.say(f"{folder.id}: killed; `histotui resume` goes on from its last checkpoint")
+    say(f"{folder.id}: killed; `histotui resume` goes on from its last checkpoint")
 
 
 def check_resumable(folder: RunFolder) -> None:

@@ -9,6 +9,7 @@ _UNSAFE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _LINE_BREAK = re.compile("[\t\n]")
+_UNSAFE_OR_BREAK = re.compile(f"{_UNSAFE.pattern}|{_LINE_BREAK.pattern}")
 # More marks on one letter than any language writes climb over the lines around it.
 _MARK = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED_MARKS = re.compile(f"({_MARK}{{4}}){_MARK}+")
@@ -24,6 +25,16 @@ def clean(text: str) -> str:
 def clean_line(text: str) -> str:
     """`clean` for what must stay on one line, such as a table's cell."""
     return _LINE_BREAK.sub(_escape, clean(text))
+
+
+def is_clean(text: str) -> bool:
+    """Whether the text has nothing that a terminal could act on."""
+    return (text.isascii() and text.isprintable()) or not _UNSAFE_OR_BREAK.search(text)
+
+
+def without_unsafe(text: str) -> str:
+    """The text without whatever a terminal could act on, line breaks and tabs too."""
+    return _UNSAFE_OR_BREAK.sub("", text)
 
 
 def width(text: str) -> int:

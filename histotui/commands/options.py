@@ -10,6 +10,10 @@ from histotui.store import RunStore, runs_root
 RunsOption = Annotated[
     Path | None, typer.Option("--runs", metavar="DIR", help="Where runs lie; else $HISTOTUI_RUNS, else ./runs.")
 ]
+ImagesOption = Annotated[
+    str | None,
+    typer.Option("--images", metavar="KIND", help="How to draw pictures: auto, kitty, sixel, halfcell, unicode, off."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No narration on stderr.")]
 DetachOption = Annotated[bool, typer.Option("--detach", help="Start it, print its id and leave it alone.")]

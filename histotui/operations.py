@@ -1,0 +1,50 @@
+"""What can be done to runs from any screen. Every function may wait for a process or a disk: call it in a thread."""
+
+from collections.abc import Callable, Sequence
+
+from engine.spec.run_folder import RunFolder
+from histotui.launcher import start_engine
+from histotui.stopping import check_resumable, kill_run, stop_run
+from histotui.store import RunStore
+from histotui.watcher import Engines
+
+Operation = Callable[[], str]
+"""Does something and says what was done; HistotuiError where it could not be."""
+
+
+def stop(folder: RunFolder) -> str:
+    """Ask a run to stop with a checkpoint."""
+    said: list[str] = []
+    stop_run(folder, say=said.append)
+    return said[-1]
+
+
+def kill(folder: RunFolder) -> str:
+    """Kill a run without a checkpoint."""
+    said: list[str] = []
+    kill_run(folder, say=said.append)
+    return said[-1]
+
+
+def resume(folder: RunFolder, engines: Engines) -> str:
+    """Go on with a run from its last checkpoint."""
+    check_resumable(folder)
+    engines.add(start_engine(folder))
+    return f"{folder.id}: goes on from its last checkpoint"
+
+
+def trash(store: RunStore, folders: Sequence[RunFolder]) -> str:
+    """Move runs to the trash; a live one stays where it is."""
+    for folder in folders:
+        store.trash(folder)
+    return f"{named(folders)} in the trash; u brings runs back"
+
+
+def restore(store: RunStore, reference: str) -> str:
+    """Bring a run back from the trash."""
+    return f"{store.restore(reference).id}: back"
+
+
+def named(folders: Sequence[RunFolder]) -> str:
+    """One run by its id, several by their number."""
+    return folders[0].id if len(folders) == 1 else f"{len(folders)} runs"

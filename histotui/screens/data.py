@@ -1,0 +1,208 @@
+"""Data: a source's counts, what inspection finds, and its patches to page through."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from rich.text import Text
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Footer, Input, Label, Static
+from textual.worker import get_current_worker
+
+from engine.spec.errors import HistotuiError
+from histotui.ask import ask
+from histotui.formats import count, facts
+from histotui.grids import open_grid, outlined
+from histotui.look import joined, line
+from histotui.screens.base import BenchScreen
+from histotui.text import clean_line
+from histotui.widgets.picture import Picture
+from histotui.widgets.top_bar import TopBar
+
+Tree = dict[str, Any]
+
+TISSUE = "tissue"
+_CLASSES = ("normal", "tumour")
+_HINT = "a folder of patches, a run's id, or tissue for the built-in one; enter looks at it"
+
+
+class DataScreen(BenchScreen[None]):
+    """One source at a time."""
+
+    DEFAULT_CSS = """
+    DataScreen #source { height: 1; border: none; padding: 0 1; background: $surface; }
+    DataScreen #said { height: 1; padding: 0 1; color: $text-muted; }
+    DataScreen #facts { width: 44; padding: 0 1; border-right: vkey $panel; }
+    DataScreen.-narrow #facts { width: 30; }
+    DataScreen #patches { width: 1fr; padding: 0 1; }
+    DataScreen #page { height: 1; text-style: bold; }
+    DataScreen Picture { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left,pageup", "page(-1)", "Earlier", id="page-back", key_display="←"),
+        Binding("right,pagedown", "page(1)", "Later", id="page-on", key_display="→"),
+        Binding("c", "other_class", "Class", id="class", tooltip="Normal or tumour"),
+        Binding("v", "next_split", "Split", id="split", tooltip="Training, validation or test"),
+        Binding("o", "outline", "Centre", id="outline-patches", tooltip="Outline the central 32x32 pixels"),
+        Binding("i", "inspect", "Inspect", id="inspect", tooltip="Read every patch: duplicates, broken files, slides"),
+        Binding("slash", "source", "Source", id="source", key_display="/", tooltip="Name another source"),
+        Binding("escape,q", "leave", "Back", id="data-back", key_display="esc"),
+    ]
+
+    def __init__(self, source: str | None = None) -> None:
+        super().__init__()
+        self._source = source or TISSUE
+        self._split, self._label, self._page = "train", 0, 0
+        self._answer: Tree = {}
+        self._outlined = False
+
+    def compose(self) -> ComposeResult:
+        yield TopBar("data")
+        yield Input(self._source, placeholder=_HINT, id="source", compact=True)
+        with Horizontal():
+            with VerticalScroll(id="facts"):
+                yield Static(id="found")
+            with Vertical(id="patches"):
+                yield Label("", id="page", markup=False)
+                yield Picture(self.bench.graphics, empty="no patches here", full=True)
+        yield Label("", id="said", markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.query_one("#facts").focus()
+        self._show_page()
+
+    def _data(self) -> Tree:
+        return {"source": self._resolved()}
+
+    def _resolved(self) -> str:
+        # The same as `run --data`: an earlier run may be named as well as a path.
+        from histotui.settings import absolute_source
+
+        return self._source if self._source == TISSUE else absolute_source(self._source, self.bench.store)
+
+    def _show_page(self) -> None:
+        self._say("reading patches …")
+        question = {"data": self._data(), "split": self._split, "label": self._label, "page": self._page}
+        self._ask("patches", question)
+
+    @work(thread=True, exclusive=True, group="question")
+    def _ask(self, query: str, question: Tree) -> None:
+        """Only the newest question's answer is shown."""
+        worker = get_current_worker()
+
+        def progress(what: str, done: int, total: int) -> None:
+            if not worker.is_cancelled:
+                share = f"{count(done)} of {count(total)}" if total else ""
+                self.app.call_from_thread(self._say, joined([what, share], " "))
+
+        try:
+            answer = ask(query, question, progress)
+        except HistotuiError as error:
+            if not worker.is_cancelled:
+                self.app.call_from_thread(self._fail, str(error))
+            return
+        if not worker.is_cancelled:
+            self.app.call_from_thread(partial(self._take, query, answer))
+
+    def _fail(self, message: str) -> None:
+        self._say("")
+        self.query_one("#found", Static).update(Text(clean_line(message), style="red"))
+        self.query_one(Picture).show(None)
+        self.query_one("#page", Label).update("")
+
+    def _take(self, query: str, answer: Tree) -> None:
+        self._say("")
+        if query == "inspect":
+            self._show_facts(answer)
+            return
+        self._answer = answer
+        if not answer.get("patches") and self._others():
+            self._split = self._others()[0]
+            self._page = 0
+            self._show_page()
+            return
+        self._show_counts(answer.get("counts", {}))
+        self._paint()
+
+    def _others(self) -> list[str]:
+        """Splits that have patches."""
+        return [name for name in self._answer.get("counts", {}) if name != self._split]
+
+    def _show_counts(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        lines = [line("patches by split and class", "bold")]
+        for split, classes in counts.items():
+            mark = "▸ " if split == self._split else "  "
+            lines.append(line(f"{mark}{split:<6}" + "".join(f"{count(classes[name]):>9}" for name in _CLASSES)))
+        header = line("        " + "".join(f"{name:>9}" for name in _CLASSES), "dim")
+        hint = line("\ni  reads every patch and reports".strip(), "dim")
+        self.query_one("#found", Static).update(Text("\n").join([lines[0], header, *lines[1:], Text(), hint]))
+
+    def _show_facts(self, found: Tree) -> None:
+        self.query_one("#found", Static).update(Text("\n").join(line(text) for text in facts(found)))
+
+    def _paint(self) -> None:
+        answer = self._answer
+        pages, patches = answer.get("pages", 0), answer.get("patches", 0)
+        where = f"{self._split}, {_CLASSES[self._label]}: page {self._page + 1} of {pages}, {count(patches)} patches"
+        self.query_one("#page", Label).update(line(where if patches else f"{self._split}: no patches"))
+        picture, path = self.query_one(Picture), answer.get("picture")
+        if path is None:
+            picture.show(None)
+        elif self._outlined:
+            self._outline(Path(path))
+        else:
+            picture.show(Path(path))
+
+    @work(thread=True, exclusive=True, group="outline")
+    def _outline(self, path: Path) -> None:
+        try:
+            grid = outlined(open_grid(path))
+        except (OSError, ValueError) as error:
+            self.app.call_from_thread(self._fail, f"{path}: {error}")
+        else:
+            self.app.call_from_thread(self.query_one(Picture).show_image, grid)
+
+    def action_page(self, by: int) -> None:
+        wanted = max(0, min(self._answer.get("pages", 1) - 1, self._page + by))
+        if wanted != self._page:
+            self._page = wanted
+            self._show_page()
+
+    def action_other_class(self) -> None:
+        self._label, self._page = 1 - self._label, 0
+        self._show_page()
+
+    def action_next_split(self) -> None:
+        splits = list(self._answer.get("counts", {}))
+        if splits:
+            place = splits.index(self._split) if self._split in splits else -1
+            self._split, self._page = splits[(place + 1) % len(splits)], 0
+            self._show_page()
+
+    def action_outline(self) -> None:
+        self._outlined = not self._outlined
+        self._paint()
+
+    def action_inspect(self) -> None:
+        self._say("reading every patch …")
+        self._ask("inspect", {"data": self._data()})
+
+    def action_source(self) -> None:
+        self.query_one("#source", Input).focus()
+
+    @on(Input.Submitted, "#source")
+    def _look_at(self, event: Input.Submitted) -> None:
+        self._source, self._split, self._label, self._page = event.value.strip() or TISSUE, "train", 0, 0
+        self.query_one("#facts").focus()
+        self._show_page()
+
+    def _say(self, text: str) -> None:
+        self.query_one("#said", Label).update(line(text or _HINT))
+
+    def action_leave(self) -> None:
+        self.dismiss()

@@ -1,0 +1,162 @@
+"""Run: one run, live or past: its curves, samples, evaluation, settings, log and events."""
+
+from functools import partial
+from typing import ClassVar
+
+from rich.text import Text
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
+
+from histotui import operations
+from histotui.formats import duration, interval, number
+from histotui.look import bar, joined, line, state_text
+from histotui.runs import LIVE, expected_stages
+from histotui.screens.base import BenchScreen
+from histotui.screens.prompts import Confirm
+from histotui.summary import RunSummary
+from histotui.views import position, speed
+from histotui.watcher import Snapshot
+from histotui.widgets.config_pane import ConfigPane
+from histotui.widgets.curves_pane import CurvesPane
+from histotui.widgets.evaluation import EvaluationPane
+from histotui.widgets.events_pane import EventsPane
+from histotui.widgets.log_pane import LogPane
+from histotui.widgets.samples_pane import SamplesPane
+from histotui.widgets.top_bar import TopBar
+
+_TABS = ("curves", "samples", "evaluation", "config", "log", "events")
+
+
+class RunScreen(BenchScreen[None]):
+    """Everything about one run."""
+
+    DEFAULT_CSS = """
+    RunScreen #heading { height: 2; padding: 0 1; }
+    RunScreen TabbedContent { height: 1fr; }
+    RunScreen TabPane { padding: 0; }
+    RunScreen.-full #heading, RunScreen.-full Tabs, RunScreen.-full Footer, RunScreen.-full TopBar { display: none; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(str(number), f"tab('{name}')", name.capitalize(), id=f"tab-{name}", show=False)
+            for number, name in enumerate(_TABS, 1)
+        ),
+        Binding("s", "stop", "Stop", id="stop", tooltip="Stop with a checkpoint"),
+        Binding("S", "kill", "Stop now", id="stop-now", show=False, tooltip="Kill it without a checkpoint"),
+        Binding("R", "resume", "Resume", id="resume-run", tooltip="Go on from the last checkpoint"),
+        Binding("L", "like", "Like this", id="run-like", show=False, tooltip="Configure a run like this one"),
+        Binding("y", "copy", "Copy command", id="run-copy", show=False),
+        Binding("escape,q", "leave", "Back", id="back", key_display="esc"),
+    ]
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__()
+        self._id = run_id
+        self._opened_on_error = False
+
+    @property
+    def followed(self) -> frozenset[str]:
+        return frozenset({self._id})
+
+    def compose(self) -> ComposeResult:
+        run, folder = self.bench.summary(self._id), self.bench.folder(self._id)
+        yield TopBar(self._id)
+        yield Static(id="heading")
+        with TabbedContent(initial="curves"):
+            with TabPane("1 Curves", id="curves"):
+                yield CurvesPane(self.bench.memory)
+            with TabPane("2 Samples", id="samples"):
+                yield SamplesPane(self.bench.graphics, folder.path)
+            with TabPane("3 Evaluation", id="evaluation"):
+                yield EvaluationPane(folder, self.bench.graphics)
+            with TabPane("4 Config", id="config"):
+                yield ConfigPane(run.config if run else {})
+            with TabPane("5 Log", id="log"):
+                yield LogPane(folder.log)
+            with TabPane("6 Events", id="events"):
+                yield EventsPane()
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        self.watch(self.bench, "listing", self._show_summary)
+        self.watch(self.bench, "snapshots", self._show_snapshot)
+        self.query_one(CurvesPane).action_other_side()
+
+    def _show_summary(self) -> None:
+        run = self.bench.summary(self._id)
+        if run is None:
+            return
+        self._show_heading(run)
+        self.query_one(EvaluationPane).refresh_scores(run)
+        self.query_one(LogPane).show_error(run.error)
+        if run.state == "failed" and not self._opened_on_error:
+            self.action_tab("log")
+        self._opened_on_error = True
+
+    def _show_snapshot(self) -> None:
+        snapshot = self.bench.snapshots.get(self._id)
+        if snapshot is None:
+            return
+        self.query_one(CurvesPane).show(snapshot.curves, snapshot.run.stage)
+        self.query_one(SamplesPane).show(snapshot.images)
+        self.query_one(EventsPane).show(snapshot.events)
+        if run := self.bench.summary(self._id):
+            self._show_heading(run)
+
+    def _show_heading(self, run: RunSummary) -> None:
+        snapshot = self.bench.snapshots.get(self._id, Snapshot())
+        self.query_one("#heading", Static).update(Text("\n").join((_title(run), _progress(run, snapshot))))
+
+    def action_tab(self, name: str) -> None:
+        self.query_one(TabbedContent).active = name
+        pane = self.query_one(f"#{name}", TabPane)
+        target = next((widget for widget in pane.query("*") if widget.focusable), None)
+        (target or self.query_one(Tabs)).focus()
+
+    def action_stop(self) -> None:
+        self.notify(f"{self._id}: stopping with a checkpoint", markup=False)
+        self.bench.perform(partial(operations.stop, self.bench.folder(self._id)))
+
+    @work
+    async def action_kill(self) -> None:
+        question = Confirm(f"Kill {self._id}?", "what it did since its last checkpoint is lost")
+        if await self.app.push_screen_wait(question):
+            self.bench.perform(partial(operations.kill, self.bench.folder(self._id)))
+
+    def action_resume(self) -> None:
+        self.bench.perform(partial(operations.resume, self.bench.folder(self._id), self.bench.engines))
+
+    def action_like(self) -> None:
+        self.bench.new_run(self._id)
+
+    def action_copy(self) -> None:
+        self.bench.copy_command(self._id)
+
+    def action_leave(self) -> None:
+        if self.has_class("-full"):
+            self.query_one(SamplesPane).action_enlarge()
+        else:
+            self.dismiss()
+
+
+def _title(run: RunSummary) -> Text:
+    score = run.answer
+    auc = f"test AUC {number(score.get('auc'))} {interval(score.get('auc_low'), score.get('auc_high'))}" if score else ""
+    return Text.assemble(
+        state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", (auc, "bold"), "  ", line(run.device, "dim")
+    )
+
+
+def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
+    if run.state not in LIVE:
+        took = f"took {duration(run.seconds)}" if run.seconds is not None else ""
+        return line(joined([run.error.split("\n")[0], took]), "red" if run.error else "dim")
+    stages = expected_stages(run.config)
+    stage = snapshot.run.stages.get(snapshot.run.stage)
+    if stage is None:
+        return line("starting …", "dim")
+    place = f"{stages.index(stage.name) + 1} of {len(stages)}" if stage.name in stages else ""
+    share = stage.step / stage.total if stage.total else 0.0
+    return line(joined([f"{stage.name} ({place})", f"{bar(share, 16)}{share:4.0%}", position(stage), speed(stage)]))

@@ -1,0 +1,304 @@
+"""Runs: the home screen, every run of the store and what can be done to it."""
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.widgets import DataTable, Footer, Input, Label
+
+from engine.spec.errors import ConfigError, HistotuiError
+from engine.spec.run_folder import RunFolder, check_name
+from histotui import operations
+from histotui.filters import matching
+from histotui.look import line
+from histotui.runs import LIVE
+from histotui.screens.base import BenchScreen
+from histotui.screens.prompts import Choice, Confirm, TextPrompt
+from histotui.sorting import sort
+from histotui.summary import RunSummary
+from histotui.text import clean
+from histotui.widgets.run_preview import RunPreview
+from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of
+from histotui.widgets.top_bar import TopBar
+
+_NO_RUNS = """There are no runs here yet.
+
+  n   configure and launch the first one
+  D   look at patches, yours or the built-in tissue's
+  ?   every key
+
+From a script: histotui run --preset vae-2000 --quick"""
+
+
+class RunsScreen(BenchScreen[None]):
+    """The table of runs with a preview of the highlighted one."""
+
+    DEFAULT_CSS = """
+    RunsScreen #filter { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
+    RunsScreen.-filtering #filter { display: block; }
+    RunsScreen #status { height: 1; padding: 0 1; color: $text-muted; }
+    RunsScreen #empty { height: 1fr; padding: 1 3; display: none; }
+    RunsScreen.-empty #empty { display: block; }
+    RunsScreen.-empty Horizontal { display: none; }
+    RunsScreen RunPreview { display: none; }
+    RunsScreen.-preview.-wide RunPreview, RunsScreen.-preview.-very-wide RunPreview { display: block; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", id="open", priority=False),
+        Binding("n", "new", "New", id="new", tooltip="Configure and launch a run"),
+        Binding("c", "compare", "Compare", id="compare", tooltip="Put the selected runs side by side"),
+        Binding("s", "stop", "Stop", id="stop", tooltip="Stop with a checkpoint"),
+        Binding("r", "resume", "Resume", id="resume", tooltip="Go on from the last checkpoint"),
+        Binding("slash", "filter", "Filter", id="filter", key_display="/"),
+        Binding("x,delete", "trash", "Trash", id="trash", tooltip="Move to the trash"),
+        Binding("D", "data", "Data", id="data", tooltip="Look at patches"),
+        Binding("l", "like", "Like this", id="like", show=False, tooltip="Configure a run like this one"),
+        Binding("u", "restore", "Restore", id="restore", show=False, tooltip="Bring a run back from the trash"),
+        Binding("e", "rename", "Rename", id="rename", show=False),
+        Binding("t", "tag", "Tags", id="tags", show=False, tooltip="Change the tags of the selected runs"),
+        Binding("m", "note", "Note", id="note", show=False, tooltip="Write a note"),
+        Binding("y", "copy", "Copy command", id="copy", show=False, tooltip="Copy the command that makes it again"),
+        Binding("less_than_sign", "sort(-1)", "Sort by the column to the left", id="sort-left", show=False),
+        Binding("greater_than_sign", "sort(1)", "Sort by the column to the right", id="sort-right", show=False),
+        Binding("exclamation_mark", "reverse", "Reverse the order", id="reverse", show=False),
+        Binding("p", "preview", "Preview", id="preview", show=False, tooltip="Show or hide the preview"),
+        Binding("escape", "clear", "Clear filter and selection", id="clear", show=False),
+        Binding("q", "app.quit", "Quit", id="leave"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        yield TopBar(str(self.bench.store.root))
+        yield Input(placeholder="words, field:value, auc>0.6, and or not", id="filter", compact=True)
+        yield Label(_NO_RUNS, id="empty", markup=False)
+        with Horizontal():
+            yield RunTable(id="runs")
+            yield RunPreview(self.bench.graphics)
+        yield Label("", id="status", markup=False)
+        yield Footer(compact=True, show_command_palette=False)
+
+    def on_mount(self) -> None:
+        state = self.bench.memory.state
+        self._order, self._expression = state.sort, state.filter
+        self._error = ""
+        self.query_one("#filter", Input).value = self._expression
+        self.set_class(bool(self._expression), "-filtering")
+        self.set_class(state.preview, "-preview")
+        self.query_one(RunTable).focus()
+        self.watch(self.bench, "listing", self._show_runs)
+        self.watch(self.bench, "snapshots", self._show_preview)
+        # Ages and what is left of a stage go on without news.
+        self.set_interval(10, self._show_runs)
+
+    @property
+    def followed(self) -> frozenset[str]:
+        current = self.query_one(RunTable).current if self.is_mounted and self._has_preview() else None
+        return frozenset({current} if current else ())
+
+    def _has_preview(self) -> bool:
+        return self.query_one(RunPreview).display
+
+    @property
+    def _table(self) -> RunTable:
+        return self.query_one(RunTable)
+
+    def _show_runs(self) -> None:
+        listing = self.bench.listing
+        if listing is None:
+            self.query_one("#status", Label).update("looking for runs …")
+            return
+        shown = self._chosen_and_sorted(listing)
+        self.set_class(not listing, "-empty")
+        self._table.show(shown, gaps_of(listing), time.time(), self._order)
+        self.query_one("#status", Label).update(line(self._status(len(shown), listing)))
+        self._show_preview()
+
+    def _chosen_and_sorted(self, listing: Sequence[RunSummary]) -> list[RunSummary]:
+        try:
+            shown = matching(self._expression, listing)
+            self._error = ""
+        except ConfigError as error:
+            shown, self._error = list(listing), str(error)
+        return sort(shown, self._order)
+
+    def _status(self, shown: int, listing: Sequence[RunSummary]) -> str:
+        if self._error:
+            return self._error
+        number = f"{shown:,} of {len(listing):,} runs" if shown != len(listing) else f"{len(listing):,} runs"
+        marked = len(self._table.marked)
+        selected = f", {marked} selected" if marked else ""
+        return f"{number}{selected}, by {self._order.removeprefix('-')}" + ("" if shown or not listing else ": none match")
+
+    def _show_preview(self) -> None:
+        if self.is_mounted and self._has_preview():
+            current = self._table.current
+            run = self.bench.summary(current) if current else None
+            self.query_one(RunPreview).show(run, self.bench.snapshots.get(current or ""))
+
+    @on(DataTable.RowHighlighted)
+    def _follow_highlight(self) -> None:
+        self._show_preview()
+        if self.bench.listing is not None:
+            self.query_one("#status", Label).update(line(self._status(self._table.total, self.bench.listing)))
+
+    @on(DataTable.RowSelected)
+    def action_open(self) -> None:
+        if current := self._table.current:
+            self.bench.open_run(current)
+
+    def action_new(self) -> None:
+        self.bench.new_run()
+
+    def action_like(self) -> None:
+        if current := self._table.current:
+            self.bench.new_run(current)
+
+    def action_compare(self) -> None:
+        chosen = self._table.chosen
+        if len(chosen) < 2:
+            self.notify("select two or more runs with space, then press c")
+            return
+        self.bench.compare(chosen)
+
+    def action_data(self) -> None:
+        run = self.bench.summary(self._table.current or "")
+        source = run.config.get("data", {}).get("source") if run else None
+        self.bench.browse_data(source if isinstance(source, str) else None)
+
+    def action_stop(self) -> None:
+        for folder in self._live("stop"):
+            self.notify(f"{folder.id}: stopping with a checkpoint", markup=False)
+            self.bench.perform(partial(operations.stop, folder))
+
+    def _live(self, verb: str) -> list[RunFolder]:
+        chosen = [self.bench.summary(name) for name in self._table.chosen]
+        live = [run.folder for run in chosen if run and run.state in LIVE]
+        if not live:
+            self.notify(f"there is nothing to {verb}: no selected run is live")
+        return live
+
+    def action_resume(self) -> None:
+        for folder in self._folders():
+            self.bench.perform(partial(operations.resume, folder, self.bench.engines))
+
+    @work
+    async def action_trash(self) -> None:
+        folders = self._folders()
+        if not folders:
+            return
+        question = f"Move {operations.named(folders)} to the trash?"
+        if await self.app.push_screen_wait(Confirm(question, "u brings it back; a live run stays where it is")):
+            self._table.marked.clear()
+            self.bench.perform(partial(operations.trash, self.bench.store, folders))
+
+    @work
+    async def action_restore(self) -> None:
+        trashed = [(folder.id, folder.id) for folder in self.bench.store.trashed()]
+        chosen = await self.app.push_screen_wait(Choice("Bring back", trashed, "the trash is empty"))
+        if chosen:
+            self.bench.perform(partial(operations.restore, self.bench.store, chosen))
+
+    def _folders(self) -> list[RunFolder]:
+        return [self.bench.folder(name) for name in self._table.chosen]
+
+    def action_rename(self) -> None:
+        if run := self.bench.summary(self._table.current or ""):
+            hint = "letters, digits, spaces and . _ + = , @ -; empty for no name"
+            self._ask("Name", run.name, hint, lambda text: text and check_name(text), self._set_name)
+
+    def action_tag(self) -> None:
+        if run := self.bench.summary(self._table.current or ""):
+            self._ask("Tags", " ".join(run.tags), "words with spaces between", None, self._set_tags)
+
+    def action_note(self) -> None:
+        if run := self.bench.summary(self._table.current or ""):
+            self._ask("Note", run.notes, "what should be remembered of this run", None, self._set_note)
+
+    @work
+    async def _ask(
+        self,
+        title: str,
+        value: str,
+        hint: str,
+        check: Callable[[str], object] | None,
+        then: Callable[[list[RunFolder], str], None],
+    ) -> None:
+        folders = [self.bench.folder(self._table.current or "")] if title != "Tags" else self._folders()
+        answer = await self.app.push_screen_wait(TextPrompt(title, clean(value), hint, check))
+        if answer is not None:
+            then(folders, answer)
+
+    def _set_name(self, folders: list[RunFolder], name: str) -> None:
+        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, name=name), "renamed")
+
+    def _set_tags(self, folders: list[RunFolder], tags: str) -> None:
+        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, tags=tags.split()), "tagged")
+
+    def _set_note(self, folders: list[RunFolder], note: str) -> None:
+        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, notes=note), "noted")
+
+    def _edit(self, folders: list[RunFolder], edit: Callable[[RunFolder], object], done: str) -> None:
+        def operation() -> str:
+            for folder in folders:
+                edit(folder)
+            return f"{operations.named(folders)} {done}"
+
+        self.bench.perform(operation)
+
+    def action_copy(self) -> None:
+        if current := self._table.current:
+            self.bench.copy_command(current)
+
+    def action_filter(self) -> None:
+        self.add_class("-filtering")
+        self.query_one("#filter", Input).focus()
+
+    @on(Input.Changed, "#filter")
+    def _filter(self, event: Input.Changed) -> None:
+        self._expression = event.value
+        self._show_runs()
+
+    @on(Input.Submitted, "#filter")
+    def _keep_filter(self) -> None:
+        self.set_class(bool(self._expression), "-filtering")
+        self.bench.memory.remember(filter=self._expression)
+        self._table.focus()
+
+    def action_clear(self) -> None:
+        self._table.marked.clear()
+        self.query_one("#filter", Input).value = ""
+        self._keep_filter()
+        self._table.show([], {}, 0, self._order)
+        self._show_runs()
+
+    @on(RunTable.Sorted)
+    def _sort_by_clicked(self, event: RunTable.Sorted) -> None:
+        self._set_order(f"-{event.field}" if self._order == event.field else event.field)
+
+    def action_sort(self, step: int) -> None:
+        fields = [column.field for column in COLUMNS]
+        present = self._order.removeprefix("-")
+        place = fields.index(present) if present in fields else 0
+        self._set_order(fields[(place + step) % len(fields)])
+
+    def action_reverse(self) -> None:
+        self._set_order(self._order.removeprefix("-") if self._order.startswith("-") else f"-{self._order}")
+
+    def _set_order(self, order: str) -> None:
+        try:
+            sort([], order)
+        except HistotuiError as error:
+            self.bench.complain(str(error))
+            return
+        self._order = order
+        self.bench.memory.remember(sort=order)
+        self._show_runs()
+
+    def action_preview(self) -> None:
+        self.toggle_class("-preview")
+        self.bench.memory.remember(preview=self.has_class("-preview"))
+        self._show_preview()

@@ -1,0 +1,94 @@
+"""LogPane: the end of a run's log as it grows, with search; the error of a failed run stands above it."""
+
+import asyncio
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.widgets import Input, Label, Log
+
+from histotui.log_tail import LogTail
+from histotui.look import line
+
+_SECONDS = 0.5
+_KEPT = 5000
+
+
+class LogPane(Vertical):
+    """What the engine wrote for people."""
+
+    DEFAULT_CSS = """
+    LogPane Log { height: 1fr; }
+    LogPane #error { color: $error; height: auto; max-height: 8; display: none; padding: 0 1; text-style: bold; }
+    LogPane.-failed #error { display: block; }
+    LogPane #search { height: 1; border: none; display: none; padding: 0 1; }
+    LogPane.-searching #search { display: block; }
+    LogPane #found { height: 1; color: $text-muted; padding: 0 1; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "search", "Search", id="log-search", key_display="/"),
+        Binding("n", "next(1)", "Next", id="log-next"),
+        Binding("N", "next(-1)", "Previous", id="log-previous", show=False),
+    ]
+
+    def __init__(self, path: Path, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._tail, self._lines = LogTail(path), list[str]()
+        self._place = -1
+
+    def compose(self) -> ComposeResult:
+        yield Label("", id="error", markup=False)
+        yield Input(placeholder="text to look for", id="search", compact=True)
+        yield Log(max_lines=_KEPT)
+        yield Label("the log is empty so far", id="found", markup=False)
+
+    def on_mount(self) -> None:
+        self._follow()
+
+    def show_error(self, error: str) -> None:
+        """Show why the run failed; nothing for one that did not."""
+        self.set_class(bool(error), "-failed")
+        self.query_one("#error", Label).update("\n".join(line(part).plain for part in error.split("\n")))
+
+    @work(exclusive=True)
+    async def _follow(self) -> None:
+        while True:
+            if new := await asyncio.to_thread(self._tail.read):
+                self._add(new)
+            await asyncio.sleep(_SECONDS)
+
+    def _add(self, new: list[str]) -> None:
+        log = self.query_one(Log)
+        self._lines = (self._lines + new)[-_KEPT:]
+        at_end = log.scroll_offset.y >= log.max_scroll_y
+        log.write_lines(new, scroll_end=at_end)
+        if not self.has_class("-searching"):
+            self.query_one("#found", Label).update("")
+
+    def action_search(self) -> None:
+        self.add_class("-searching")
+        self.query_one("#search", Input).focus()
+
+    @on(Input.Submitted, "#search")
+    def _search(self) -> None:
+        self._place = len(self._lines)
+        self.query_one(Log).focus()
+        self.action_next(-1)
+
+    def action_next(self, step: int) -> None:
+        """Go to the next line that has the text, round and round."""
+        wanted = self.query_one("#search", Input).value.lower()
+        if not wanted:
+            return
+        found = [number for number, text in enumerate(self._lines) if wanted in text.lower()]
+        said = self.query_one("#found", Label)
+        if not found:
+            said.update(line(f"no line has {wanted!r}"))
+            return
+        beyond = [number for number in found if (number - self._place) * step > 0]
+        self._place = (beyond or found)[0 if step > 0 else -1]
+        self.query_one(Log).scroll_to(y=self._place, animate=False)
+        said.update(line(f"{found.index(self._place) + 1} of {len(found)}: {self._lines[self._place]}"))

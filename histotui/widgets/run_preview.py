@@ -1,0 +1,91 @@
+"""RunPreview: the highlighted run at a glance: state, losses, scores and the newest sample grid."""
+
+from collections.abc import Iterator
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Static
+
+from histotui.curves import Curve, spark
+from histotui.formats import duration, interval, number
+from histotui.graphics import Graphics
+from histotui.look import joined, line, state_text
+from histotui.runs import LIVE
+from histotui.summary import RunSummary
+from histotui.text import fit
+from histotui.views import position
+from histotui.watcher import Snapshot
+from histotui.widgets.picture import Picture
+
+_SPARK = 18
+_CURVES = 6
+
+
+class RunPreview(Vertical):
+    """Beside the table of runs."""
+
+    DEFAULT_CSS = """
+    RunPreview { width: 46; padding: 0 1; border-left: vkey $panel; }
+    RunPreview Static { height: auto; }
+    RunPreview Picture { height: 1fr; }
+    """
+
+    def __init__(self, graphics: Graphics, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._graphics = graphics
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="facts")
+        yield Picture(self._graphics, empty="no samples yet", id="newest")
+
+    def show(self, run: RunSummary | None, snapshot: Snapshot | None) -> None:
+        """Show this run; None for an empty table."""
+        facts = Text("\n").join(_lines(run, snapshot)) if run else Text()
+        self.query_one("#facts", Static).update(facts)
+        picture = self.query_one(Picture)
+        images = snapshot.images if snapshot else ()
+        if run and images:
+            picture.show(run.folder.path / images[-1].path, images[-1].caption)
+        else:
+            picture.show(None)
+
+
+def _lines(run: RunSummary, snapshot: Snapshot | None) -> Iterator[Text]:
+    yield line(run.name or run.id, "bold")
+    yield Text.assemble(state_text(run.state), "  ", line(run.device, "dim"))
+    if run.error:
+        yield Text(line(run.error, "red").plain, style="red")
+    if run.name:
+        yield line(run.id, "dim")
+    if run.state in LIVE and snapshot and (stage := snapshot.run.stages.get(snapshot.run.stage)):
+        yield line(joined([stage.name, position(stage)]))
+    elif run.seconds is not None:
+        yield line(f"took {duration(run.seconds)}", "dim")
+    yield from _score_lines(run)
+    if snapshot:
+        yield from map(_curve_line, _of_newest_stage(snapshot.curves))
+    if run.tags:
+        yield line(f"tags {', '.join(run.tags)}")
+    if run.notes:
+        yield line(run.notes, "italic")
+
+
+def _score_lines(run: RunSummary) -> Iterator[Text]:
+    for score in run.scores:
+        auc = f"AUC {number(score.get('auc'))} {interval(score.get('auc_low'), score.get('auc_high'))}"
+        yield line(f"{score.get('role')}: {score.get('trained_on')} → {score.get('tested_on')}", "dim")
+        yield line(f"  {auc}", "bold" if score.get("role") == "answer" else "")
+
+
+def _of_newest_stage(curves: tuple[Curve, ...]) -> list[Curve]:
+    return [curve for curve in curves if curve.stage == curves[-1].stage][:_CURVES]
+
+
+def _curve_line(curve: Curve) -> Text:
+    values = curve.values
+    return Text.assemble(
+        line(f"{curve.name:<14.14}"),
+        (spark(values, _SPARK), "cyan"),
+        line(f" {number(values[-1], 3)}" if values else ""),
+    )

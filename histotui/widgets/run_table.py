@@ -1,0 +1,225 @@
+"""RunTable: runs as rows that keep their places, the highlight and the marks while they change."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import DataTable
+from textual.widgets.data_table import RowDoesNotExist
+
+from histotui.formats import NOTHING, interval, number
+from histotui.gaps import Baselines
+from histotui.look import bar, joined, line, state_text
+from histotui.runs import LIVE
+from histotui.summary import RunSummary
+from histotui.text import fit
+from histotui.times import age, left
+
+PAGE = 200
+"""Rows that are added at once; a run table of ten thousand would take seconds to fill."""
+_NEAR_END = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one row shows: a run and its distance from the baseline."""
+
+    run: RunSummary
+    gap: float | None
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: the field that it sorts by; where there is no room, those of the highest rank give way first."""
+
+    field: str
+    title: str
+    width: int
+    cell: Callable[[Row], Text]
+    rank: int
+
+
+def _name(row: Row) -> Text:
+    run = row.run
+    return line(fit(run.name or short_id(run.id), 20), "" if run.name else "dim")
+
+
+def _stage(row: Row) -> Text:
+    run = row.run
+    if run.state == "finished":
+        return Text("")
+    progress = run.progress if run.state in LIVE else None
+    share = progress.step / progress.total if progress and progress.total else None
+    return line(joined([run.stage, "" if share is None else f"{bar(share, 5)}{share:4.0%}"], " "))
+
+
+def _auc(row: Row) -> Text:
+    score = row.run.answer
+    if not score:
+        return Text(NOTHING, style="dim")
+    return Text.assemble(
+        (number(score.get("auc")), "bold"), " ", (interval(score.get("auc_low"), score.get("auc_high")), "dim")
+    )
+
+
+def _gap(row: Row) -> Text:
+    if row.gap is None:
+        return Text(NOTHING, style="dim")
+    return Text(f"{row.gap:+.3f}", style="green" if row.gap >= 0 else "yellow")
+
+
+COLUMNS: Sequence[Column] = (
+    Column("state", "state", 10, lambda row: state_text(row.run.state), 0),
+    Column("name", "run", 20, _name, 0),
+    Column("progress", "stage", 20, _stage, 3),
+    Column("left", "left", 7, lambda row: Text(left(row.run), justify="right"), 4),
+    Column("auc", "test AUC", 21, _auc, 1),
+    Column("gap", "to real", 9, _gap, 2),
+    Column("created", "age", 8, lambda row: Text(age(row.now - row.run.created), justify="right"), 5),
+    Column("preset", "preset", 14, lambda row: line(fit(row.run.preset, 14)), 6),
+    Column("device", "device", 8, lambda row: line(fit(row.run.device.partition(" ")[0], 8)), 8),
+    Column("tags", "tags", 16, lambda row: line(fit(" ".join(row.run.tags), 16)), 7),
+)
+
+
+def fitting(width: int) -> tuple[Column, ...]:
+    """The columns that have room in a table of so many cells, the mark's own column taken off."""
+    room = width - 4
+    by_rank = sorted(COLUMNS, key=lambda column: column.rank)
+    kept = {column for number, column in enumerate(by_rank) if sum(c.width + 2 for c in by_rank[: number + 1]) <= room}
+    return tuple(column for column in COLUMNS if column in kept)
+
+
+def short_id(run_id: str) -> str:
+    """An id without its date, which the column of ages tells."""
+    stamp, _, rest = run_id.partition("-")
+    return rest.partition("-")[2] if stamp.isdigit() and "-" in rest else run_id
+
+
+class RunTable(DataTable[Text]):
+    """A table of runs. It shows what it is given, in that order."""
+
+    DEFAULT_CSS = """
+    RunTable { height: 1fr; }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "mark", "Select", id="select", tooltip="Select this run for what follows"),
+    ]
+
+    class Sorted(Message):
+        """A column's title was clicked."""
+
+        def __init__(self, field: str) -> None:
+            super().__init__()
+            self.field = field
+
+    def __init__(self, id: str | None = None) -> None:
+        super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
+        self.marked: set[str] = set()
+        self._rows: list[Row] = []
+        self._shown = 0
+        self._columns: tuple[Column, ...] = ()
+        self._sort = ""
+
+    @property
+    def current(self) -> str | None:
+        """The id of the highlighted run."""
+        return self._rows[self.cursor_row].run.id if 0 <= self.cursor_row < self._shown else None
+
+    @property
+    def chosen(self) -> list[str]:
+        """The selected runs in the table's order; without any, the highlighted one."""
+        marked = [row.run.id for row in self._rows if row.run.id in self.marked]
+        return marked or [run for run in (self.current,) if run]
+
+    @property
+    def total(self) -> int:
+        """How many runs there are, those that are not yet rows too."""
+        return len(self._rows)
+
+    def show(self, runs: Sequence[RunSummary], gaps: Mapping[str, float | None], now: float, sort: str) -> None:
+        """Show these runs; the highlight stays on its run wherever that has gone."""
+        rows = [Row(run, gaps.get(run.id), now) for run in runs]
+        same_rows = [row.run.id for row in rows] == [row.run.id for row in self._rows]
+        before, self._rows = self._rows, rows
+        self.marked &= {row.run.id for row in rows}
+        if not same_rows or sort != self._sort or self._columns != fitting(self.size.width):
+            self._sort = sort
+            self._rebuild(before)
+        else:
+            self._refresh_cells(before)
+
+    def _rebuild(self, before: Sequence[Row]) -> None:
+        place = self.cursor_row
+        current = before[place].run.id if 0 <= place < len(before) and place < self._shown else None
+        offset = self.scroll_offset
+        self._columns = fitting(self.size.width)
+        self.clear(columns=True)
+        self.add_column(" ", width=1, key="mark")
+        for column in self._columns:
+            self.add_column(self._title(column), width=column.width, key=column.field)
+        found = next((number for number, row in enumerate(self._rows) if row.run.id == current), None)
+        wanted = place if found is None else found
+        self._shown = 0
+        self._add_rows(max(PAGE, wanted + _NEAR_END + 1))
+        if self._rows:
+            self.move_cursor(row=min(wanted, self._shown - 1), animate=False, scroll=True)
+            if found == place:
+                self.scroll_to(y=offset.y, animate=False, immediate=True)
+
+    def _title(self, column: Column) -> Text:
+        arrow = {column.field: " ▲", f"-{column.field}": " ▼"}
+        direction = next((mark for field, mark in arrow.items() if field == self._sort), "")
+        return Text(column.title + direction)
+
+    def _add_rows(self, until: int) -> None:
+        for row in self._rows[self._shown : until]:
+            self.add_row(self._mark(row), *(column.cell(row) for column in self._columns), key=row.run.id)
+        self._shown = min(until, len(self._rows))
+
+    def _refresh_cells(self, before: Sequence[Row]) -> None:
+        for row, old in zip(self._rows[: self._shown], before, strict=False):
+            if row.run == old.run and row.gap == old.gap and row.now - old.now < 1:
+                continue
+            for column in self._columns:
+                self._update(row, column.field, column.cell(row))
+
+    def _update(self, row: Row, field: str, text: Text) -> None:
+        try:
+            if self.get_cell(row.run.id, field) != text:
+                self.update_cell(row.run.id, field, text)
+        except RowDoesNotExist:
+            return
+
+    def _mark(self, row: Row) -> Text:
+        return Text("▪" if row.run.id in self.marked else " ", style="bold magenta")
+
+    def action_mark(self) -> None:
+        if (current := self.current) is None:
+            return
+        self.marked ^= {current}
+        self._update(self._rows[self.cursor_row], "mark", self._mark(self._rows[self.cursor_row]))
+        self.action_cursor_down()
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        if self._shown < len(self._rows) and event.cursor_row >= self._shown - _NEAR_END:
+            self._add_rows(self._shown + PAGE)
+
+    def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
+        event.stop()
+        if event.column_key.value not in (None, "mark"):
+            self.post_message(self.Sorted(str(event.column_key.value)))
+
+    def on_resize(self) -> None:
+        if self._columns and self._columns != fitting(self.size.width):
+            self._rebuild(self._rows)
+
+
+def gaps_of(runs: Sequence[RunSummary]) -> dict[str, float | None]:
+    """For each run how far its test AUC is from that of real training data, where that is known."""
+    baselines = Baselines.among(runs)
+    return {run.id: baselines.gap(run) for run in runs}
