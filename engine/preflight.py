@@ -20,6 +20,7 @@ from engine.data.packing import check_crop
 from engine.device import choose_device, compute_dtype, device_name, free_memory
 from engine.generators import build_generator
 from engine.generators.base import Model
+from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
 from engine.spec.config import FitConfig, RunConfig
 from engine.spec.resolve import apply, validate
@@ -153,7 +154,10 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     available, margin = free_memory(device), _beside_tensors(config, patches, device)
     fits = needed.peak + margin <= available
     disk = _disk_bytes(config, found, patches)
-    free = shutil.disk_usage(_existing(arguments.get("runs", "."))).free
+    runs = str(arguments.get("runs", "."))
+    free = shutil.disk_usage(_existing(runs)).free
+    training = expected_training(config, data)
+    duration = expected_duration(config, training, f"{device} ({device_name(device)})", Path(runs))
     return {
         "device": str(device),
         "device_name": device_name(device),
@@ -170,6 +174,10 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "disk_free_bytes": free,
         "stages": [asdict(each) | {"binds": each.binds} for each in found],
         "data": data,
+        "training_patches": training,
+        "seconds": duration.seconds if duration else None,
+        "seconds_like": duration.runs if duration else (),
+        "warnings": cautions(config, data),
     }
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from typing import IO, Any
 
@@ -20,9 +21,34 @@ OnProgress = Callable[[str, int, int], None]
 Tree = dict[str, Any]
 
 
-def ask(query: str, body: Tree, on_progress: OnProgress | None = None) -> Tree:
-    """The engine's answer; its error is raised here again under its own type."""
+class Asking:
+    """A question on its way, which another thread may call off."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self.is_off = False
+
+    def began(self, process: subprocess.Popen[bytes]) -> None:
+        """This process answers it."""
+        with self._lock:
+            self._process = process
+            if self.is_off:
+                process.kill()
+
+    def call_off(self) -> None:
+        """End it: nobody waits for the answer any more."""
+        with self._lock:
+            self.is_off = True
+            if self._process is not None:
+                self._process.kill()
+
+
+def ask(query: str, body: Tree, on_progress: OnProgress | None = None, asking: Asking | None = None) -> Tree:
+    """The engine's answer; its error is raised here again under its own type. EnvironmentFault where called off."""
     with _narration() as narration, _start(query, body, narration) as process:
+        if asking is not None:
+            asking.began(process)
         last = None
         try:
             last = _last_word(process.stdout, on_progress or show_progress)

@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,12 +45,16 @@ def settle(request: Request, store: RunStore) -> Settled:
     """The config: `--set` over `--config` over the preset over the defaults; ConfigError names what is wrong."""
     overrides = list(_overrides(request))
     changes = [read_toml(request.config)] if request.config else []
-    asked = _with_absolute_paths(apply(_base(request.preset, store), [*changes, *overrides]), store)
+    asked = with_absolute_paths(apply(base_config(request.preset, store), [*changes, *overrides]), store)
     if not request.quick:
         return Settled(asked)
-    # An override that --quick has overwritten is laid on top again.
-    config = _with_absolute_paths(apply(quick(asked), overrides), store)
+    config = with_absolute_paths(quickened(asked, overrides), store)
     return Settled(config, tuple(differences(asked, config)))
+
+
+def quickened(asked: RunConfig, overrides: Iterable[Tree]) -> RunConfig:
+    """The config at `--quick`'s size; an override that this has overwritten is laid on top again."""
+    return apply(quick(asked), overrides)
 
 
 def command_for(config: RunConfig, name: str = "", runs: Path | None = None) -> str:
@@ -93,7 +97,8 @@ def written(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _base(preset: str, store: RunStore) -> RunConfig:
+def base_config(preset: str, store: RunStore) -> RunConfig:
+    """The config of a preset, or of an earlier run; ConfigError where there is neither."""
     try:
         return find_preset(preset).config
     except ConfigError:
@@ -114,17 +119,17 @@ def _overrides(request: Request) -> Iterator[Tree]:
     yield from map(parse_override, request.overrides)
 
 
-def _with_absolute_paths(config: RunConfig, store: RunStore) -> RunConfig:
+def with_absolute_paths(config: RunConfig, store: RunStore) -> RunConfig:
     """The config with paths that mean the same from any folder."""
     changes: Tree = {}
     if config.data.source != TISSUE:
-        changes["source"] = _absolute_source(config.data.source, store)
+        changes["source"] = absolute_source(config.data.source, store)
     if config.data.slides is not None:
         changes["slides"] = str(Path(config.data.slides).expanduser().resolve())
     return apply(config, [{"data": changes}]) if changes else config
 
 
-def _absolute_source(source: str, store: RunStore) -> str:
+def absolute_source(source: str, store: RunStore) -> str:
     path = Path(source).expanduser()
     if not path.exists() and "/" not in source:
         try:

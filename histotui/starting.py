@@ -11,7 +11,7 @@ from engine.spec.resolve import dump, flatten
 from engine.spec.run_folder import RunFolder, check_name
 from histotui import console
 from histotui.ask import ask, hide_progress
-from histotui.formats import NOTHING, count, size
+from histotui.formats import NOTHING, count, duration, size
 from histotui.settings import TISSUE, Request, Settled, command_for, settle, written
 from histotui.store import RunStore, runs_root
 from histotui.watching import Watch, watch
@@ -71,11 +71,12 @@ def _preflight(config: RunConfig, store: RunStore, quiet: bool) -> Tree:
 def _refuse_what_does_not_fit(preflight: Tree, force: bool) -> None:
     if preflight.get("fits", True) or force:
         return
-    lines = [*_shortages(preflight), str(preflight.get("advice") or ""), "--force starts it all the same"]
+    lines = [*shortages(preflight), str(preflight.get("advice") or ""), "--force starts it all the same"]
     raise DeviceError("\n".join(filter(None, lines)))
 
 
-def _shortages(preflight: Tree) -> Iterator[str]:
+def shortages(preflight: Tree) -> Iterator[str]:
+    """What there is too little of, in sentences."""
     need, room = preflight.get("peak_bytes", 0), preflight.get("available_bytes", 0)
     if need > room:
         stage, binds = preflight.get("stage", "the run"), preflight.get("binds", "memory")
@@ -94,13 +95,14 @@ def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
     """What a run works with and needs, as labels and values."""
     found = preflight.get("data") or {}
     data = ", ".join(dict.fromkeys(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key)))
-    patches = found.get("patches")
+    patches, seconds = found.get("patches"), preflight.get("seconds")
     lines = (
         ("device", _device(preflight)),
         ("data", data + (f", {count(patches)} patches" if isinstance(patches, int) else "")),
         ("parameters", count(preflight.get("parameters"))),
         ("memory", f"{size(preflight.get('peak_bytes'))} of {size(preflight.get('available_bytes'))}"),
         ("disk", f"{size(preflight.get('disk_bytes'))} of {size(preflight.get('disk_free_bytes'))}"),
+        ("duration", f"about {duration(seconds)}" if isinstance(seconds, float) else ""),
     )
     return [(label, value) for label, value in lines if value and value not in (NOTHING, f"{NOTHING} of {NOTHING}")]
 
@@ -121,4 +123,4 @@ def _print_plan(config: RunConfig, preflight: Tree, as_json: bool) -> None:
     for label, value in preflight_lines(preflight):
         console.out(f"{label:<12}{value}")
     if not preflight.get("fits", True):
-        console.out(f"{'fits':<12}no: {'; '.join([*_shortages(preflight), str(preflight.get('advice') or '')])}")
+        console.out(f"{'fits':<12}no: {'; '.join([*shortages(preflight), str(preflight.get('advice') or '')])}")

@@ -23,7 +23,7 @@ def probe(source: str, slides: str | None = None, tissue: TissueConfig | None = 
     """What a source is and how much of it there should be, without decoding it; DataError where it cannot be used."""
     config = DataConfig(source=source, slides=slides, tissue=tissue or TissueConfig())
     found, listing = listed(config, silent)
-    return _summary(found, listing) | {"splits": _by_split(listing)}
+    return _summary(found, listing) | {"splits": _by_split(listing), "slides_known": any(listing.slides or ())}
 
 
 def answer_inspect(args: dict[str, Any], report: Report) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
-from textual.suggester import SuggestFromList
+from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Checkbox, Input, Select, Static
 
@@ -31,11 +31,17 @@ from histotui.text import clean, clean_line
 
 
 class Tick(Checkbox):
-    """A box that says yes or no, as its colour alone would not."""
+    """A box that says whether it is ticked, as its colour alone would not."""
+
+    BUTTON_LEFT = BUTTON_RIGHT = " "
+
+    def __init__(self, value: bool, *, off: str = "no", on: str = "yes", name: str = "", id: str | None = None) -> None:
+        self._words = (off, on)
+        super().__init__(self._words[value], value, name=name, id=id, compact=True)
 
     def watch_value(self) -> None:
         super().watch_value()
-        self.label = "yes" if self.value else "no"
+        self.label = self._words[self.value]
 
 
 class Choice(Select[str], inherit_bindings=False):
@@ -51,10 +57,9 @@ class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
 class Section(Container):
     """One part of the config. It changes only the fields that differ from those that it shows."""
 
-    def __init__(self, title: str, suggestions: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, title: str) -> None:
         super().__init__(id=f"section-{title}")
         self.border_title = Content(title)
-        self._suggestions = suggestions
         self._shown: dict[str, FormField] = {}
         self._labels: dict[str, Static] = {}
         self._margins: dict[str, Static] = {}
@@ -99,7 +104,7 @@ class Section(Container):
 
     def _add(self, entry: FormField, text: str, after: Widget | None) -> None:
         label = Static(Content(entry.name), classes="label")
-        control = _control(entry, text, self._suggestions.get(entry.path, ()))
+        control = _control(entry, text)
         self._shown[entry.path], self._labels[entry.path], self.controls[entry.path] = entry, label, control
         if after is None:
             self.mount(label, control, before=0 if self.children else None)
@@ -156,11 +161,8 @@ class ConfigForm(Vertical):
         def control(self) -> "ConfigForm":
             return self.form
 
-    def __init__(
-        self, config: RunConfig, suggestions: Mapping[str, Sequence[str]] | None = None, *, id: str | None = None
-    ) -> None:
+    def __init__(self, config: RunConfig, *, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._suggestions = suggestions or {}
         self._edited: set[str] = set()
         self._take(dump(config))
         self.reading = Reading(config)
@@ -182,7 +184,7 @@ class ConfigForm(Vertical):
     def compose(self) -> ComposeResult:
         with Fields():
             for name in sections():
-                yield Section(name, self._suggestions)
+                yield Section(name)
         yield Static(classes="hint")
 
     def on_mount(self) -> None:
@@ -202,6 +204,12 @@ class ConfigForm(Vertical):
             self._edit(path, values[path])
         self._sync()
         self._check()
+
+    def suggest(self, path: str, suggester: Suggester) -> None:
+        """Offer words for a setting that is typed."""
+        control = self.control_of(path)
+        if isinstance(control, Input):
+            control.suggester = suggester
 
     def focus_first_error(self) -> None:
         """Put the cursor where something is wrong."""
@@ -303,18 +311,15 @@ class ConfigForm(Vertical):
         return self.query(Section)
 
 
-def _control(entry: FormField, text: str, suggestions: Sequence[str]) -> Widget:
+def _control(entry: FormField, text: str) -> Widget:
     if entry.kind == "bool":
-        tick = Tick("yes" if text == YES else "no", text == YES, name=entry.path, compact=True)
-        tick.BUTTON_LEFT = tick.BUTTON_RIGHT = " "
-        return tick
+        return Tick(text == YES, name=entry.path)
     if entry.kind == "choice":
         options = [(choice, choice) for choice in entry.choices]
         return Choice(options, value=text, allow_blank=False, name=entry.path, compact=True)
     return Input(
         text,
         placeholder="none" if entry.optional else "",
-        suggester=SuggestFromList(suggestions, case_sensitive=False) if suggestions else None,
         name=entry.path,
         select_on_focus=False,
         compact=True,
