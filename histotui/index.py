@@ -41,7 +41,7 @@ class RunIndex:
         self._rows: dict[str, Row] = {}
         self._names: frozenset[str] = frozenset()
         self._names_stamp: tuple[int, int] | None = None
-        self._due: dict[str, None] = {}
+        self._due: deque[str] = deque()
         self._restless: set[str] = set()
         """Runs that live or were written just now, and folders that are not runs yet: looked at in every call."""
         self._round: deque[str] = deque()
@@ -78,7 +78,7 @@ class RunIndex:
         self._names = names
         for name in gone:
             self._forget(name)
-        self._due |= dict.fromkeys(sorted(new, reverse=True))
+        self._due.extend(sorted(new, reverse=True))
         return bool(gone)
 
     def _listed_names(self) -> frozenset[str] | None:
@@ -101,11 +101,9 @@ class RunIndex:
 
     def _look_at_due(self, within: float) -> bool:
         began, changed = time.monotonic(), False
-        self._due = dict.fromkeys([*self._asked_for(), *self._restless, *self._due, *self._turn(began)])
+        self._due = deque(dict.fromkeys([*self._asked_for(), *self._restless, *self._due, *self._turn(began)]))
         while self._due and time.monotonic() - began <= within:
-            name = next(iter(self._due))
-            del self._due[name]
-            changed |= self._look_at(name)
+            changed |= self._look_at(self._due.popleft())
         self._save()
         return changed
 

@@ -9,6 +9,7 @@ from histotui import console
 from histotui.commands.options import JsonOption, RunsOption
 from histotui.filters import matching
 from histotui.formats import NOTHING, interval, number, table
+from histotui.index import RunIndex
 from histotui.sorting import sort
 from histotui.store import RunStore, runs_root
 from histotui.summary import RunSummary
@@ -24,13 +25,15 @@ def ls(
     """List runs.
 
     A filter is terms with spaces between, all of which must hold: `vae` (in id, name, preset or tags),
-    `state=finished`, `preset!=baseline`, `auc>=0.9`, `name:pilot`, `cfg.generator.latent_dim>100`.
+    `state=finished`, `preset!=baseline`, `auc>=0.9`, `name:pilot`, `has:notes`, `gap<0`,
+    `generator.latent_dim>100`; with `and`, `or`, `not`, parentheses, and quotes to keep spaces.
 
     \b
     histotui ls --filter "state=finished auc>0.6" --sort -auc
     histotui ls --json | jq '.[].id'
     """
-    found = sort(matching(filter, RunStore(runs_root(runs)).summaries()), order)
+    listing = tuple(reversed(RunIndex(RunStore(runs_root(runs))).summaries()))
+    found = sort(matching(filter, listing), order, among=listing)
     if json:
         console.out_json([run.tree() for run in found])
     elif found:
