@@ -111,10 +111,9 @@ def open_picture(path: Path) -> "Image":
             return image.convert("RGB")
     except FileNotFoundError:
         raise RunFolderError(f"{path.name}: not there") from None
-    except OSError as error:
-        raise RunFolderError(f"{path.name}: cannot be read: {error.strerror or error}") from None
-    except (SyntaxError, ValueError, EOFError) as error:
-        raise RunFolderError(f"{path.name}: broken: {error}") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        fault = isinstance(error, OSError) and error.strerror
+        raise RunFolderError(f"{path.name}: {fault or 'broken, or not yet whole'}") from None
 
 
 def fitted(size: tuple[int, int], order: Order) -> Fit:
@@ -158,7 +157,7 @@ def _check_header(path: Path) -> None:
     with path.open("rb") as file:
         head = file.read(len(_PNG) + 8)
     if len(head) < len(_PNG) + 8 or not head.startswith(_PNG):
-        raise RunFolderError(f"{path.name}: not a PNG file, or not yet whole")
+        raise RunFolderError(f"{path.name}: no PNG file, or not yet whole")
     width, height = (int.from_bytes(head[start : start + 4]) for start in (len(_PNG), len(_PNG) + 4))
     if not (0 < width <= LARGEST and 0 < height <= LARGEST):
         raise RunFolderError(f"{path.name}: {width} × {height} pixels; up to {LARGEST} × {LARGEST} are shown")

@@ -169,7 +169,7 @@ class Picture(Widget):
         self._write_below(self._caption if self._source is not None else "")
 
     def _write_below(self, caption: str) -> None:
-        self._below.update(Content(clean_line(caption)))
+        self._below.update(Content(clean_line(caption)), layout=False)
         self._below.display = bool(caption)
 
     def _send(self, sequence: str) -> None:
@@ -193,14 +193,14 @@ class _Canvas(Widget):
         """Take this drawing; what frees the one before is given back."""
         before, self.drawing = self.drawing, drawing
         self._cut.clear()
-        self.refresh(layout=True)
+        self.refresh(layout=_cells(before) != _cells(drawing))
         return before.sent_after if before else ""
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        return self.drawing.columns if self.drawing else 0
+        return _cells(self.drawing)[0]
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        return self.drawing.rows if self.drawing else 0
+        return _cells(self.drawing)[1]
 
     def render_line(self, y: int) -> Strip:
         drawing = self.drawing
@@ -240,6 +240,10 @@ class _Canvas(Widget):
         if drawing is self.drawing:
             self._cut[crop] = encoded
             self.refresh()
+
+
+def _cells(drawing: Drawing | None) -> tuple[int, int]:
+    return (drawing.columns, drawing.rows) if drawing else (0, 0)
 
 
 def _part(drawing: Drawing, crop: Region) -> str:
