@@ -102,8 +102,10 @@ class RunIndex:
     def _look_at_due(self, within: float) -> bool:
         began, changed = time.monotonic(), False
         self._due = deque(dict.fromkeys([*self._asked_for(), *self._restless, *self._due, *self._turn(began)]))
-        while self._due and time.monotonic() - began <= within:
+        while self._due:
             changed |= self._look_at(self._due.popleft())
+            if time.monotonic() - began > within:
+                break
         self._save()
         return changed
 

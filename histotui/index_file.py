@@ -21,6 +21,9 @@ _FIELDS = (
     "fingerprint",
 )  # fmt: skip
 
+# Lines out of date that do not yet make the file be written anew.
+_SLACK = 1000
+
 # A line of another version has another checksum and is not read.
 _SEED = zlib.crc32(repr((1, VERSION, _FIELDS)).encode())
 
@@ -58,7 +61,7 @@ class IndexFile:
             return
         # A disk that refuses costs time at the next start and nothing else.
         with contextlib.suppress(OSError):
-            if self._lines and self._lines + len(new) <= 2 * len(everything) + 1000:
+            if self._lines and self._lines + len(new) <= 2 * len(everything) + _SLACK:
                 self._append(self._path, new)
             else:
                 self._rewrite(self._path, everything)
