@@ -111,6 +111,8 @@ def fractional_epochs(epochs: Floats) -> Floats:
 def braille(x: Floats, y: Floats, columns: int, rows: int) -> NDArray[np.uint8]:
     """Joined points, in cells from the upper left corner, as the braille bits of each cell: rows x columns."""
     across, down = _joined(*_clipped(2 * x, 4 * y, 2 * columns, 4 * rows))
+    # A chart that is being squeezed out has less than nothing between its axes.
+    columns, rows = max(columns, 0), max(rows, 0)
     cells = np.zeros((rows, columns), dtype=np.uint8)
     inside = (across >= 0) & (across < 2 * columns) & (down >= 0) & (down < 4 * rows)
     across, down = across[inside], down[inside]
@@ -129,7 +131,6 @@ def _clipped(x: Floats, y: Floats, width: float, height: float) -> tuple[Floats,
             crossing = room / toward
         enter = np.where(toward < 0, np.fmax(enter, crossing), enter)
         leave = np.where(toward > 0, np.fmin(leave, crossing), leave)
-        leave = np.where((toward == 0) & (room < 0), -1, leave)
     seen = enter <= leave
     x, y, dx, dy, enter, leave = (values[seen] for values in (x, y, dx, dy, enter, leave))
     return x + enter * dx, y + enter * dy, x + leave * dx, y + leave * dy

@@ -11,15 +11,17 @@ from numpy.typing import ArrayLike
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.containers import Grid
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
+from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
-from textual_plot.plot_widget import LinePlot
+from textual_plot.plot_widget import Legend, LinePlot
 
 from histotui.curves import Curve
 from histotui.decimation import Floats, braille, ema, floats, fractional_epochs, log10_clipped, min_max, segments
@@ -108,10 +110,23 @@ class _Trace:
         return float(self.values[place]) if place >= 0 else None
 
 
+class _Canvas(Canvas):
+    """A canvas that can be drawn under NO_COLOR before it has a size: the library's blank has no style to filter."""
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        return strip if strip.cell_length else Strip([])
+
+
 class _Plot(PlotWidget, can_focus=False, inherit_bindings=False):
     """The library's plot, with the keys and the focus left to the chart."""
 
     MOUSE_ZOOM_FACTOR = 0.15
+
+    def compose(self) -> ComposeResult:
+        with Grid():
+            yield from (_Canvas(1, 1, id=name) for name in ("margin-top", "margin-left", "plot", "margin-bottom"))
+        yield Legend(id="legend")
 
     def _render_plot(self) -> None:
         # Every pixel that is set asks for a refresh, which takes longer than setting it.
@@ -169,11 +184,11 @@ class Chart(Widget, can_focus=True):
     KEY_SECONDS = 0.05
     """The least time between two drawings, for new data and for what a reader does."""
 
-    smoothing: reactive[float] = reactive(0.0)
-    log_scale: reactive[bool] = reactive(False)
-    x_axis: reactive[XAxis] = reactive(STEP)
-    cursor: reactive[float | None] = reactive[float | None](None)
-    view: reactive[Range | None] = reactive[Range | None](None)
+    smoothing: reactive[float] = reactive(0.0, init=False)
+    log_scale: reactive[bool] = reactive(False, init=False)
+    x_axis: reactive[XAxis] = reactive(STEP, init=False)
+    cursor: reactive[float | None] = reactive[float | None](None, init=False)
+    view: reactive[Range | None] = reactive[Range | None](None, init=False)
     """The part of the x axis that is zoomed in on; None shows all and follows."""
 
     class Changed(Message):
@@ -280,7 +295,7 @@ class Chart(Widget, can_focus=True):
 
     def watch_cursor(self, cursor: float | None) -> None:
         """Say the values at once, and bring the place into view."""
-        if cursor is not None and self.view and not self.view[0] <= cursor <= self.view[1]:
+        if cursor is not None and self.view and self._named() and not self.view[0] <= cursor <= self.view[1]:
             half = (self.view[1] - self.view[0]) / 2
             self.view = self._kept_inside(cursor - half, cursor + half)
         self._write_foot()
@@ -435,10 +450,6 @@ class Chart(Widget, can_focus=True):
 
     # What the reader does
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A still picture has no keys."""
-        return self._limits is None
-
     def action_smooth(self, direction: int) -> None:
         """Smoother, less smooth, or 0: not at all."""
         further = [weight for weight in SMOOTHINGS if (weight - self.smoothing) * direction > 1e-9]
@@ -452,13 +463,15 @@ class Chart(Widget, can_focus=True):
         self.post_message(self.Changed(self))
 
     def action_move(self, direction: int) -> None:
-        """The cursor to the next point that is a column further, or else to the next."""
+        """The cursor to the next point that is a column further; at first, to the last point in view."""
         if not self._named():
             return
         low, high = self._shown[0]
         column = (high - low) / self._cells[0]
-        at = self.cursor if self.cursor is not None else min(self._whole()[1], high)
-        self._set_cursor(_next_point(self._named(), at, direction * column) if self.cursor is not None else at)
+        if self.cursor is None:
+            self._set_cursor(_next_point(self._named(), high, -0.4 * column))
+        else:
+            self._set_cursor(_next_point(self._named(), self.cursor, direction * column))
 
     def action_jump(self, end: int) -> None:
         """The cursor to the first point or the last."""
