@@ -94,6 +94,8 @@ RUNS = [
         ("name : 'of bb'", "bb"),
         ('name:"of bb"', "bb"),
         (r"name:of\ bb", "bb"),
+        (r"auc>0\.8", "ccc"),
+        (r'"name:\"of"', ""),
         ("'or'", ""),
         ("''", "a bb ccc"),
         ("device:cuda(0)", ""),

@@ -141,6 +141,24 @@ class TestChanges:
         assert list(index.summaries()) == as_listed(store)
         assert {"20251130-120000-vae-500-bbbb"} == set(states(index)) - {*IDS, "a name\tof its own"}
 
+    def test_a_run_made_within_a_tick_of_the_clock(self, store: RunStore, index: RunIndex) -> None:
+        written(store, "20251130-120000-vae-500-bbbb", FINISHED)
+        moment = store.root.stat().st_mtime_ns
+        index.summaries()
+        written(store, "20251130-120000-vae-500-cccc", FINISHED)
+        os.utime(store.root, ns=(moment, moment))
+        assert list(index.summaries()) == as_listed(store)
+
+    def test_a_run_that_is_gone_is_gone_at_once(
+        self, store: RunStore, index: RunIndex, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(index_module, "_FEWEST", 0)
+        monkeypatch.setattr(index_module, "_ROUND", 1e9)
+        index.summaries()
+        for run_id in IDS[:3]:
+            shutil.rmtree(store.root / run_id)
+        assert list(index.summaries()) == as_listed(store)
+
     def test_a_run_that_is_being_made(self, store: RunStore, index: RunIndex) -> None:
         (store.root / "made").mkdir()
         age(store.root / "made")
@@ -267,11 +285,23 @@ class TestFile:
             assert list(RunIndex(store).summaries()) == expected
 
     def test_another_version_is_not_read(self, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(index_file, "_SEED", 1)
-        RunIndex(store).summaries()
-        monkeypatch.undo()
         path = index_path(store.root)
-        assert path is None or index_file.IndexFile(path).read(store.root) == {}
+        with monkeypatch.context() as patch:
+            patch.setattr(index_file, "_SEED", 1)
+            RunIndex(store).summaries()
+            assert len(index_file.IndexFile(path).read(store.root)) == 6
+        assert index_file.IndexFile(path).read(store.root) == {}
+
+    def test_a_line_after_a_torn_one_is_whole(self, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        RunIndex(store).summaries()
+        path = index_path(store.root)
+        assert path is not None
+        followed_by_half_a_line(path)
+        written(store, "20251130-120000-vae-500-bbbb", FINISHED)
+        RunIndex(store).summaries()
+        expected = as_listed(store)
+        no_summaries(monkeypatch)
+        assert list(RunIndex(store).summaries()) == expected
 
     def test_another_host_has_its_own(self, store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
         here = index_path(store.root)
