@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.screen import ActiveBinding
-from textual.widgets import Static
+from textual.widgets import Label, Static
 
 from histotui.preferences import config_path
 from histotui.screens.base import BenchModal
@@ -26,7 +26,9 @@ class HelpScreen(BenchModal[None]):
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog"):
-            yield Static(self._keys())
+            yield Static(self._keys(own=True))
+            yield Label("\nMoving about", classes="hint")
+            yield Static(self._keys(own=False))
             yield Static(
                 f"\nOther keys: a table [keys] in {config_path()}, such as\n  stop = \"f4\"\n"
                 "with the names on the right. Shift and drag selects text.",
@@ -34,17 +36,16 @@ class HelpScreen(BenchModal[None]):
                 markup=False,
             )
 
-    def _keys(self) -> Table:
+    def _keys(self, own: bool) -> Table:
+        """The application's own keys, which have names, or those of the parts that it is made of."""
         table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         seen: set[str] = set()
         for active in self._active:
             binding = active.binding
-            if binding.system or not binding.description or binding.action in seen:
+            if binding.system or not binding.description or binding.action in seen or own != bool(binding.id):
                 continue
             seen.add(binding.action)
-            table.add_row(
-                Text(self.app.get_key_display(binding), style="bold"),
-                Text(binding.tooltip or active.tooltip or binding.description),
-                Text(binding.id or "", style="dim"),
-            )
+            key = Text(self.app.get_key_display(binding), style="bold")
+            meaning = Text(binding.tooltip or binding.description)
+            table.add_row(key, meaning, Text(binding.id or "", style="dim"))
         return table

@@ -70,7 +70,7 @@ class RunScreen(BenchScreen[None]):
             with TabPane("2 Samples", id="samples"):
                 yield SamplesPane(self.bench.graphics, folder.path)
             with TabPane("3 Evaluation", id="evaluation"):
-                yield EvaluationPane(folder, self.bench.graphics)
+                yield EvaluationPane(self.bench.graphics)
             with TabPane("4 Config", id="config"):
                 yield ConfigPane(run.config if run else {})
             with TabPane("5 Log", id="log"):
@@ -89,7 +89,7 @@ class RunScreen(BenchScreen[None]):
         if run is None:
             return
         self._show_heading(run)
-        self.query_one(EvaluationPane).refresh_scores(run)
+        self.query_one(EvaluationPane).show(run)
         self.query_one(LogPane).show_error(run.error)
         if run.state == "failed" and not self._opened_on_error:
             self.action_tab("log")
@@ -143,10 +143,10 @@ class RunScreen(BenchScreen[None]):
 
 def _title(run: RunSummary) -> Text:
     score = run.answer
-    auc = f"test AUC {number(score.get('auc'))} {interval(score.get('auc_low'), score.get('auc_high'))}" if score else ""
-    return Text.assemble(
-        state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", (auc, "bold"), "  ", line(run.device, "dim")
-    )
+    spread = interval(score.get("auc_low"), score.get("auc_high"))
+    auc = f"test AUC {number(score.get('auc'))} {spread}" if score else ""
+    name, device = line(run.name or run.preset, "bold"), line(run.device, "dim")
+    return Text.assemble(state_text(run.state), "  ", name, "  ", (auc, "bold"), "  ", device)
 
 
 def _progress(run: RunSummary, snapshot: Snapshot) -> Text:

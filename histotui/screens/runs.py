@@ -46,7 +46,7 @@ class RunsScreen(BenchScreen[None]):
     RunsScreen.-empty #empty { display: block; }
     RunsScreen.-empty Horizontal { display: none; }
     RunsScreen RunPreview { display: none; }
-    RunsScreen.-preview.-wide RunPreview, RunsScreen.-preview.-very-wide RunPreview { display: block; }
+    RunsScreen.-preview.-very-wide RunPreview { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", id="open", priority=False),
@@ -131,7 +131,8 @@ class RunsScreen(BenchScreen[None]):
         number = f"{shown:,} of {len(listing):,} runs" if shown != len(listing) else f"{len(listing):,} runs"
         marked = len(self._table.marked)
         selected = f", {marked} selected" if marked else ""
-        return f"{number}{selected}, by {self._order.removeprefix('-')}" + ("" if shown or not listing else ": none match")
+        order = f", by {self._order.removeprefix('-')}" if shown else ": none match the filter, which escape clears"
+        return f"{number}{selected}{order}"
 
     def _show_preview(self) -> None:
         if self.is_mounted and self._has_preview():

@@ -85,7 +85,7 @@ def _of_newest_stage(curves: tuple[Curve, ...]) -> list[Curve]:
 def _curve_line(curve: Curve) -> Text:
     values = curve.values
     return Text.assemble(
-        line(f"{curve.name:<14.14}"),
+        line(f"{fit(curve.name, 15):<16}"),
         (spark(values, _SPARK), "cyan"),
         line(f" {number(values[-1], 3)}" if values else ""),
     )

@@ -12,7 +12,7 @@ from textual.widgets.data_table import RowDoesNotExist
 
 from histotui.formats import NOTHING, interval, number
 from histotui.gaps import Baselines
-from histotui.look import bar, joined, line, state_text
+from histotui.look import joined, line, state_text
 from histotui.runs import LIVE
 from histotui.summary import RunSummary
 from histotui.text import fit
@@ -54,7 +54,7 @@ def _stage(row: Row) -> Text:
         return Text("")
     progress = run.progress if run.state in LIVE else None
     share = progress.step / progress.total if progress and progress.total else None
-    return line(joined([run.stage, "" if share is None else f"{bar(share, 5)}{share:4.0%}"], " "))
+    return line(joined([f"{run.stage:<10}", "" if share is None else f"{share:4.0%}"], " "))
 
 
 def _auc(row: Row) -> Text:
@@ -75,10 +75,10 @@ def _gap(row: Row) -> Text:
 COLUMNS: Sequence[Column] = (
     Column("state", "state", 10, lambda row: state_text(row.run.state), 0),
     Column("name", "run", 20, _name, 0),
-    Column("progress", "stage", 20, _stage, 3),
+    Column("progress", "stage", 15, _stage, 2),
     Column("left", "left", 7, lambda row: Text(left(row.run), justify="right"), 4),
     Column("auc", "test AUC", 21, _auc, 1),
-    Column("gap", "to real", 9, _gap, 2),
+    Column("gap", "to real", 9, _gap, 3),
     Column("created", "age", 8, lambda row: Text(age(row.now - row.run.created), justify="right"), 5),
     Column("preset", "preset", 14, lambda row: line(fit(row.run.preset, 14)), 6),
     Column("device", "device", 8, lambda row: line(fit(row.run.device.partition(" ")[0], 8)), 8),
@@ -108,6 +108,8 @@ class RunTable(DataTable[Text]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "mark", "Select", id="select", tooltip="Select this run for what follows"),
+        Binding("home", "scroll_top", "First run", show=False),
+        Binding("end", "scroll_bottom", "Last run", show=False),
     ]
 
     class Sorted(Message):
@@ -215,7 +217,7 @@ class RunTable(DataTable[Text]):
             self.post_message(self.Sorted(str(event.column_key.value)))
 
     def on_resize(self) -> None:
-        if self._columns and self._columns != fitting(self.size.width):
+        if self._columns != fitting(self.size.width):
             self._rebuild(self._rows)
 
 

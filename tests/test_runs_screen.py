@@ -1,0 +1,293 @@
+"""The home screen: what it shows of runs, and everything that can be done to them from there."""
+
+import json
+from pathlib import Path
+
+import pytest
+from fake_engine import score
+from stage import notices, play, text_of, until
+from textual.pilot import Pilot
+from textual.widgets import Input
+from workbench import Bench
+
+from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, StageStarted
+from engine.spec.process import ProcessIdentity, RunLock
+from engine.spec.run_folder import RunFolder
+from histotui.app import HistoTUI
+from histotui.preferences import Settings
+from histotui.screens.prompts import Confirm, TextPrompt
+from histotui.widgets.run_table import RunTable
+
+DONE = (RunStarted(device="cpu (test)"), RunFinished(seconds=60.0))
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, monkeypatch)
+
+
+def app_of(pilot: "Pilot[None]") -> HistoTUI:
+    app = pilot.app
+    assert isinstance(app, HistoTUI)
+    return app
+
+
+def table(pilot: "Pilot[None]") -> RunTable:
+    return pilot.app.screen.query_one(RunTable)
+
+
+def write_three(bench: Bench) -> None:
+    bench.write("20261101-000000-baseline-aaaa", DONE, name="real", scores=[score(trained_on="real", auc=0.9)])
+    bench.write("20261102-000000-vae-500-bbbb", DONE, name="small", scores=[score(auc=0.5), score(role="reference", auc=0.9)])
+    failed = RunFailed(error="Diverged", message="nan in kl", exit_code=4, stage="generator")
+    bench.write("20261103-000000-gan-bce-cccc", (RunStarted(), failed))
+
+
+def test_without_runs_it_says_what_to_press(bench: Bench) -> None:
+    async def script(pilot: "Pilot[None]") -> None:
+        shown = text_of(pilot.app.screen)
+        assert "There are no runs here yet" in shown
+        assert "n   configure and launch the first one" in shown
+
+    play(bench, script)
+
+
+def test_runs_stand_newest_first_with_state_auc_and_gap(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        lines = [line for line in text_of(table(pilot)).splitlines() if "✓" in line or "✗" in line]
+        assert [line.split()[:3] for line in lines] == [
+            ["✗", "failed", "gan-bce-cccc"],
+            ["✓", "finished", "small"],
+            ["✓", "finished", "real"],
+        ]
+        assert "0.5000 [0.711, 0.790]" in lines[1]
+        assert "-0.400" in lines[1]
+
+    play(bench, script, (120, 24))
+
+
+def test_a_new_run_does_not_move_the_highlight(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("down")
+        assert table(pilot).current == "20261102-000000-vae-500-bbbb"
+        bench.write("20261104-000000-vae-500-dddd", DONE)
+        await until(pilot, lambda: table(pilot).total == 4)
+        assert table(pilot).current == "20261102-000000-vae-500-bbbb"
+        assert table(pilot).cursor_row == 2
+
+    play(bench, script)
+
+
+def test_a_live_run_shows_its_stage_and_how_far_it_is(bench: Bench) -> None:
+    progress = Progress(stage="generator", step=25, total=100, seconds_left=90.0)
+    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(), StageStarted(stage="generator"), progress))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        shown = text_of(table(pilot))
+        assert "● running" in shown
+        assert "generator   25%" in shown
+        assert "1:30" in shown
+        assert "● 1 live" in text_of(pilot.app.screen)
+
+    with RunLock(folder.lock):
+        ProcessIdentity.current().write(folder.process)
+        play(bench, script, (120, 24))
+
+
+def test_the_filter_chooses_and_comes_back_at_the_next_start(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("slash", *"auc<0.6", "enter")
+        assert table(pilot).chosen == ["20261102-000000-vae-500-bbbb"]
+        assert "1 of 3 runs" in text_of(pilot.app.screen)
+
+    async def again(pilot: "Pilot[None]") -> None:
+        assert pilot.app.screen.query_one("#filter", Input).value == "auc<0.6"
+        assert table(pilot).total == 1
+        await pilot.press("escape")
+        assert table(pilot).total == 3
+
+    play(bench, script)
+    play(bench, again)
+
+
+def test_a_filter_that_makes_no_sense_says_so_and_hides_nothing(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("slash", *"quality>1")
+        assert "quality" in text_of(pilot.app.screen.query_one("#status"))
+        assert table(pilot).total == 3
+
+    play(bench, script)
+
+
+def test_sorting_by_keys(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        screen = pilot.app.screen
+        screen._set_order("auc")  # type: ignore[attr-defined]
+        await pilot.pause()
+        assert [row.run.name for row in table(pilot)._rows] == ["small", "real", ""]
+        await pilot.press("exclamation_mark")
+        assert [row.run.name for row in table(pilot)._rows] == ["real", "small", ""]
+        await pilot.press("less_than_sign")
+        assert "by left" in text_of(screen)
+
+    play(bench, script)
+
+
+def test_names_tags_and_notes_are_written_to_meta_alone(bench: Bench) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", DONE)
+    config = folder.config.read_bytes()
+
+    def meta() -> dict[str, object]:
+        saved: dict[str, object] = json.loads(folder.meta.read_text())
+        return saved
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("e", *"pilot", "enter")
+        await until(pilot, lambda: meta()["name"] == "pilot")
+        await pilot.press("t", *"good keep", "enter")
+        await until(pilot, lambda: meta()["tags"] == ["good", "keep"])
+        await pilot.press("m", *"paler", "enter")
+        await until(pilot, lambda: meta()["notes"] == "paler")
+        await until(pilot, lambda: "pilot" in text_of(table(pilot)))
+
+    play(bench, script)
+    assert folder.config.read_bytes() == config
+
+
+def test_a_name_that_is_not_allowed_stays_in_its_dialogue(bench: Bench) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", DONE)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("e", *"a/b", "enter")
+        assert isinstance(pilot.app.screen, TextPrompt)
+        assert "1 to 100 letters" in text_of(pilot.app.screen)
+
+    play(bench, script)
+    assert json.loads(folder.meta.read_text())["name"] == ""
+
+
+def test_trash_asks_and_restore_brings_back(bench: Bench) -> None:
+    write_three(bench)
+    folder = bench.runs / "20261103-000000-gan-bce-cccc"
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("x")
+        assert isinstance(pilot.app.screen, Confirm)
+        await pilot.press("n")
+        assert folder.exists()
+        await pilot.press("x", "y")
+        await until(pilot, lambda: table(pilot).total == 2)
+        assert not folder.exists()
+        await pilot.press("u", "enter")
+        await until(pilot, lambda: table(pilot).total == 3)
+
+    play(bench, script)
+    assert folder.exists()
+
+
+def test_a_live_run_cannot_be_trashed(bench: Bench) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(), StageStarted(stage="prepare")))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("x", "y")
+        await until(pilot, lambda: "histotui stop" in notices(app_of(pilot)))
+
+    with RunLock(folder.lock):
+        ProcessIdentity.current().write(folder.process)
+        play(bench, script)
+    assert folder.path.exists()
+
+
+def test_stop_leaves_a_checkpoint_and_resume_goes_on(bench: Bench) -> None:
+    bench.engine("slow")
+    assert bench("run", "--preset", "baseline", "--detach", "--quiet").code == 0
+    folder = bench.only_run()
+
+    async def script(pilot: "Pilot[None]") -> None:
+        app = app_of(pilot)
+        await until(pilot, lambda: app.listing and app.listing[0].state == "running")
+        await pilot.press("s")
+        await until(pilot, lambda: app.listing and app.listing[0].state == "stopped")
+        assert "‖ stopped" in text_of(table(pilot))
+        bench.engine("finish")
+        await pilot.press("r")
+        await until(pilot, lambda: app.listing and app.listing[0].state == "finished")
+        await until(pilot, lambda: "has finished: test AUC 0.7503" in notices(app))
+
+    play(bench, script)
+    assert folder.scores.exists()
+
+
+def test_comparing_needs_two_and_takes_the_selected(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_three(bench)
+    compared: list[list[str]] = []
+    monkeypatch.setattr(HistoTUI, "compare", lambda self, ids: compared.append(list(ids)))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("c")
+        assert "select two or more runs" in notices(app_of(pilot))
+        await pilot.press("space", "space")
+        assert "2 selected" in text_of(pilot.app.screen)
+        await pilot.press("c")
+
+    play(bench, script)
+    assert compared == [["20261103-000000-gan-bce-cccc", "20261102-000000-vae-500-bbbb"]]
+
+
+def test_the_preview_shows_scores_and_curves_of_the_highlighted_run(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("down")
+        await until(pilot, lambda: "answer: synthetic → tissue" in text_of(pilot.app.screen))
+        assert "reference: synthetic → tissue" in text_of(pilot.app.screen)
+        await pilot.press("p")
+        assert "answer: synthetic" not in text_of(pilot.app.screen)
+
+    play(bench, script, (160, 48))
+
+
+def test_the_help_names_every_key_and_its_binding(bench: Bench) -> None:
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("question_mark")
+        shown = text_of(pilot.app.screen)
+        assert "Stop with a checkpoint" in shown and " stop" in shown
+        await pilot.press("escape")
+
+    play(bench, script, (120, 60))
+
+
+def test_keys_can_be_given_other_places(bench: Bench) -> None:
+    bench.write("20261101-000000-vae-500-aaaa", DONE)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("e")
+        assert not isinstance(pilot.app.screen, TextPrompt)
+        await pilot.press("f4")
+        assert isinstance(pilot.app.screen, TextPrompt)
+
+    play(bench, script, settings=Settings(bell=False, keys={"rename": "f4"}))
+
+
+def test_ten_thousand_rows_come_a_page_at_a_time(bench: Bench) -> None:
+    for number in range(230):
+        folder = RunFolder(bench.runs / f"20261101-{number:06d}-vae-500-aaaa")
+        folder.path.mkdir(parents=True)
+        folder.config.write_text("{}")
+
+    async def script(pilot: "Pilot[None]") -> None:
+        assert (table(pilot).row_count, table(pilot).total) == (200, 230)
+        await pilot.press("end")
+        await until(pilot, lambda: table(pilot).row_count == 230)
+
+    play(bench, script)
