@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -11,26 +11,24 @@ from numpy.typing import ArrayLike
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Grid
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
-from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
-from textual_plot.plot_widget import Legend, LinePlot
 
 from histotui.curves import Curve
-from histotui.decimation import Floats, braille, ema, floats, fractional_epochs, log10_clipped, min_max, segments
+from histotui.decimation import Floats, ema, floats, fractional_epochs, log10_clipped, segments
 from histotui.formats import duration, number
 from histotui.text import clean_line
 from histotui.widgets.axes import DurationAxis, LogAxis, NumberAxis
+from histotui.widgets.plot import Plot
+from histotui.widgets.traces import Range, Stroke, Trace, next_point, points_at, strokes_of, values_within, with_room
 
 SMOOTHINGS: Final = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
-BRAILLE: Final = 0x2800
 LARGEST: Final = 1e300
 """Larger values are gaps, since the span between two of them would be infinite."""
 
@@ -47,8 +45,6 @@ PALETTE: Final = {
 
 GREY: Final = "#808080"
 MARKS: Final = "●■▲◆○□△◇"
-
-Range = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,62 +87,6 @@ def curve_line(curve: Curve, axis: XAxis = STEP, label: str = "", style: str = "
     return Line(label or curve.name, x, floats(curve.values), style)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Trace:
-    """A line as it is drawn: `solid` is what is read, `behind` the raw values where those were smoothed."""
-
-    label: str
-    x: Floats
-    values: Floats
-    solid: Floats
-    behind: Floats | None
-    mark: str
-    style: str
-    dim: bool
-
-    def value_at(self, x: float) -> float | None:
-        """What was logged last up to x."""
-        place = int(np.searchsorted(self.x, x, side="right")) - 1
-        return float(self.values[place]) if place >= 0 else None
-
-
-class _Canvas(Canvas):
-    """A canvas that can be drawn under NO_COLOR before it has a size: the library's blank has no style to filter."""
-
-    def render_line(self, y: int) -> Strip:
-        strip = super().render_line(y)
-        return strip if strip.cell_length else Strip([])
-
-
-class _Plot(PlotWidget, can_focus=False, inherit_bindings=False):
-    """The library's plot, with the keys and the focus left to the chart."""
-
-    MOUSE_ZOOM_FACTOR = 0.15
-
-    def compose(self) -> ComposeResult:
-        with Grid():
-            yield from (_Canvas(1, 1, id=name) for name in ("margin-top", "margin-left", "plot", "margin-bottom"))
-        yield Legend(id="legend")
-
-    def _render_plot(self) -> None:
-        # Every pixel that is set asks for a refresh, which takes longer than setting it.
-        with self.query_one("#plot", Canvas).batch_refresh():
-            super()._render_plot()
-
-    def _render_line_plot(self, dataset: LinePlot) -> None:
-        """All dots at once, where the library takes a hundred times as long to go from one to the next."""
-        canvas, frame = self.query_one("#plot", Canvas), self._scale_rectangle
-        x = (floats(dataset.x) - self._x_min) / (self._x_max - self._x_min) * frame.width
-        y = (self._y_max - floats(dataset.y)) / (self._y_max - self._y_min) * frame.height
-        cells = braille(x, y, frame.width, frame.height)
-        for row, column in np.argwhere(cells).tolist():
-            place = column + frame.x, row + frame.y
-            character, style = canvas.get_pixel(*place)
-            # Stretches of one line share the cells that they meet in.
-            before = ord(character) - BRAILLE if style == dataset.line_style else 0
-            canvas.set_pixel(*place, chr(BRAILLE + (int(cells[row, column]) | max(before, 0))), dataset.line_style)
-
-
 class Chart(Widget, can_focus=True):
     """A plot with its legend above and the values at the cursor below."""
 
@@ -157,10 +97,10 @@ class Chart(Widget, can_focus=True):
         layout: vertical;
         & > Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
         & > .chart--empty { height: 1fr; content-align: center middle; color: $text-muted; }
-        & > _Plot { height: 1fr; }
-        & > _Plot > .plot--axis { color: $foreground 35%; }
-        & > _Plot > .plot--tick { color: $foreground 75%; text-style: none; }
-        &:focus > _Plot > .plot--axis { color: $primary; }
+        & > Plot { height: 1fr; }
+        & > Plot > .plot--axis { color: $foreground 35%; }
+        & > Plot > .plot--tick { color: $foreground 75%; text-style: none; }
+        &:focus > Plot > .plot--axis { color: $primary; }
     }
     """
 
@@ -221,14 +161,14 @@ class Chart(Widget, can_focus=True):
         self._empty = empty
         self._title = ""
         self._lines: tuple[Line, ...] = ()
-        self._traces: tuple[_Trace, ...] = ()
+        self._traces: tuple[Trace, ...] = ()
         self._y_view: Range | None = None
         self._shown: tuple[Range, Range] = ((0.0, 1.0), (0.0, 1.0))
         self._pressed: tuple[int, int] | None = None
         self._timer: Timer | None = None
         self._due = self._drawn = 0.0
         self._head = Static(classes="chart--head")
-        self._plot = _Plot(allow_pan_and_zoom=limits is None, invert_mouse_wheel=True)
+        self._plot = Plot(allow_pan_and_zoom=limits is None, invert_mouse_wheel=True)
         self._message = Static(classes="chart--empty", markup=False)
         self._message.display = False
         self._foot = Static(classes="chart--foot")
@@ -317,11 +257,11 @@ class Chart(Widget, can_focus=True):
             self._traces = tuple(self._trace(line, 0 if line.dim else bright.index(line)) for line in self._lines)
             self._draw_soon(least)
 
-    def _trace(self, line: Line, place: int) -> _Trace:
+    def _trace(self, line: Line, place: int) -> Trace:
         x, values = floats(line.x), floats(line.y)
         scale = log10_clipped if self.log_scale else _drawable
         smooth = self.smoothing > 0 and not line.dim and self._limits is None
-        return _Trace(
+        return Trace(
             label=clean_line(line.label),
             x=x,
             values=values,
@@ -372,8 +312,8 @@ class Chart(Widget, can_focus=True):
 
     def _draw_plot(self) -> None:
         columns, rows = self._cells
-        x_shown = self.view or _with_room(self._limits[0] if self._limits else self._whole(), 0, 0.5 / columns)
-        strokes = _strokes(self._traces, 2 * columns, x_shown)
+        x_shown = self.view or with_room(self._limits[0] if self._limits else self._whole(), 0, 0.5 / columns)
+        strokes = strokes_of(self._traces, 2 * columns, x_shown)
         self._shown = x_shown, self._y_range(strokes, x_shown, rows)
         self._set_axes(columns, rows)
         self._plot.clear()
@@ -395,10 +335,10 @@ class Chart(Widget, can_focus=True):
         ends = [(float(trace.x[0]), float(trace.x[-1])) for trace in self._traces if len(trace.x)]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
-    def _y_range(self, strokes: Sequence["_Stroke"], x_shown: Range, rows: int) -> Range:
+    def _y_range(self, strokes: Sequence[Stroke], x_shown: Range, rows: int) -> Range:
         if self._limits:
-            return _with_room(self._limits[1], 0.25 / rows, 0.25 / rows)
-        return self._y_view or _with_room(_values_within(strokes, x_shown), 0.05, 0.05)
+            return with_room(self._limits[1], 0.25 / rows, 0.25 / rows)
+        return self._y_view or with_room(values_within(strokes, x_shown), 0.05, 0.05)
 
     def _set_axes(self, columns: int, rows: int) -> None:
         x_kind = DurationAxis if self.x_axis.seconds else NumberAxis
@@ -412,13 +352,13 @@ class Chart(Widget, can_focus=True):
         self._plot.set_x_formatter(x_kind(min(max(columns // 10, 2), 8), columns))
         self._plot.set_y_formatter(y_axis)
 
-    def _draw_stroke(self, stroke: "_Stroke") -> None:
+    def _draw_stroke(self, stroke: Stroke) -> None:
         for x, y in segments(stroke.x, stroke.y):
             # The library draws between points, so a point alone is a line to itself.
             times = 2 if len(x) == 1 else 1
             self._plot.plot(x.repeat(times), y.repeat(times), stroke.style, HiResMode.BRAILLE)
 
-    def _draw_marks(self, strokes: Sequence["_Stroke"], columns: int) -> None:
+    def _draw_marks(self, strokes: Sequence[Stroke], columns: int) -> None:
         """So that lines can be told apart without their colours."""
         (low, high), y_shown = self._shown
         times = max(columns // 40, 1)
@@ -426,7 +366,7 @@ class Chart(Widget, can_focus=True):
             if len(strokes) == 1 < len(stroke.x):
                 return
             shares = (np.arange(times) + (place + 0.5) / len(strokes)) / times
-            x, y = _nearest(stroke, low + shares * (high - low))
+            x, y = points_at(stroke, low + shares * (high - low))
             seen = (low <= x) & (x < high) & (y_shown[0] < y) & (y < y_shown[1])
             self._plot.scatter(x[seen], y[seen], stroke.mark, stroke.style)
 
@@ -469,9 +409,9 @@ class Chart(Widget, can_focus=True):
         low, high = self._shown[0]
         column = (high - low) / self._cells[0]
         if self.cursor is None:
-            self._set_cursor(_next_point(self._named(), high, -0.4 * column))
+            self._set_cursor(next_point(self._named(), high, -0.4 * column))
         else:
-            self._set_cursor(_next_point(self._named(), self.cursor, direction * column))
+            self._set_cursor(next_point(self._named(), self.cursor, direction * column))
 
     def action_jump(self, end: int) -> None:
         """The cursor to the first point or the last."""
@@ -498,7 +438,7 @@ class Chart(Widget, can_focus=True):
         self._draw_soon(self.KEY_SECONDS)
         self.post_message(self.Changed(self))
 
-    def _named(self) -> list[_Trace]:
+    def _named(self) -> list[Trace]:
         return [trace for trace in self._traces if len(trace.x) and not trace.dim]
 
     def _set_cursor(self, x: float) -> None:
@@ -542,69 +482,7 @@ class Chart(Widget, can_focus=True):
             return
         if canvas.region.contains(event.screen_x, event.screen_y):
             x, _ = self._plot.get_coordinate_from_pixel(event.screen_x - canvas.region.x, 0)
-            self._set_cursor(_next_point(self._named(), x, 0))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Stroke:
-    """Points to be joined, NaN between those that are not; `mark` where the line is to be told from others."""
-
-    x: Floats
-    y: Floats
-    style: str
-    mark: str = ""
-
-
-def _strokes(traces: Iterable[_Trace], columns: int, x_range: Range) -> list[_Stroke]:
-    """What is dim first, so that it lies behind."""
-    dim, bright = [], []
-    for trace in traces:
-        solid = min_max(trace.x, trace.solid, columns, *x_range)
-        if trace.behind is not None:
-            dim.append(_Stroke(*min_max(trace.x, trace.behind, columns, *x_range), f"dim {trace.style}"))
-        if trace.dim:
-            dim.append(_Stroke(*solid, f"dim {trace.style}"))
-        else:
-            bright.append(_Stroke(*solid, trace.style, trace.mark))
-    return dim + bright
-
-
-def _values_within(strokes: Iterable[_Stroke], x_range: Range) -> Range:
-    low, high = x_range
-    every = [stroke.y for stroke in strokes]
-    inside = [stroke.y[(low <= stroke.x) & (stroke.x <= high)] for stroke in strokes]
-    for values in (np.concatenate(inside), np.concatenate(every)):
-        if np.isfinite(values).any():
-            return float(np.nanmin(values)), float(np.nanmax(values))
-    return 0.0, 1.0
-
-
-def _with_room(values: Range, below: float, above: float) -> Range:
-    """The range with shares of it added at its ends; something around it where it is a point."""
-    low, high = values
-    span = high - low
-    if span <= 1e-9 * max(abs(low), abs(high)):
-        room = max(abs(low), abs(high)) / 10 or 0.5
-        return low - room, high + room
-    return low - span * below, high + span * above
-
-
-def _nearest(stroke: _Stroke, wanted: Floats) -> tuple[Floats, Floats]:
-    if not len(stroke.x):
-        return stroke.x, stroke.y
-    places = np.unique(np.minimum(np.searchsorted(stroke.x, wanted), len(stroke.x) - 1))
-    return stroke.x[places], stroke.y[places]
-
-
-def _next_point(traces: Iterable[_Trace], at: float, shift: float) -> float:
-    """The first point at least `shift` further, else the last there is; the nearest point where it is 0."""
-    places = np.concatenate([trace.x for trace in traces])
-    if not shift:
-        return float(places[np.argmin(np.abs(places - at))])
-    further = places[places >= at + shift] if shift > 0 else places[places <= at + shift]
-    if not len(further):
-        return float(places.max() if shift > 0 else places.min())
-    return float(further.min() if shift > 0 else further.max())
+            self._set_cursor(next_point(self._named(), x, 0))
 
 
 def _packed(parts: Sequence[Content], columns: int, rows: int, right: Content | None = None) -> Content:

@@ -1,0 +1,52 @@
+"""The library's plot, drawn faster and without its keys."""
+
+from typing import Final
+
+import numpy as np
+from textual.app import ComposeResult
+from textual.containers import Grid
+from textual.strip import Strip
+from textual_hires_canvas import Canvas
+from textual_plot import PlotWidget
+from textual_plot.plot_widget import Legend, LinePlot
+
+from histotui.decimation import braille, floats
+
+BRAILLE: Final = 0x2800
+
+
+class _Canvas(Canvas):
+    """A canvas that can be drawn under NO_COLOR before it has a size: the library's blank has no style to filter."""
+
+    def render_line(self, y: int) -> Strip:
+        strip = super().render_line(y)
+        return strip if strip.cell_length else Strip([])
+
+
+class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
+    """The library's plot, with the keys and the focus left to the chart."""
+
+    MOUSE_ZOOM_FACTOR = 0.15
+
+    def compose(self) -> ComposeResult:
+        with Grid():
+            yield from (_Canvas(1, 1, id=name) for name in ("margin-top", "margin-left", "plot", "margin-bottom"))
+        yield Legend(id="legend")
+
+    def _render_plot(self) -> None:
+        # Every pixel that is set asks for a refresh, which takes longer than setting it.
+        with self.query_one("#plot", Canvas).batch_refresh():
+            super()._render_plot()
+
+    def _render_line_plot(self, dataset: LinePlot) -> None:
+        """All dots at once, where the library goes from one to the next."""
+        canvas, frame = self.query_one("#plot", Canvas), self._scale_rectangle
+        x = (floats(dataset.x) - self._x_min) / (self._x_max - self._x_min) * frame.width
+        y = (self._y_max - floats(dataset.y)) / (self._y_max - self._y_min) * frame.height
+        cells = braille(x, y, frame.width, frame.height)
+        for row, column in np.argwhere(cells).tolist():
+            place = column + frame.x, row + frame.y
+            character, style = canvas.get_pixel(*place)
+            # Stretches of one line share the cells that they meet in.
+            before = ord(character) - BRAILLE if style == dataset.line_style else 0
+            canvas.set_pixel(*place, chr(BRAILLE + (int(cells[row, column]) | max(before, 0))), dataset.line_style)
