@@ -12,7 +12,7 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trace:
-    """A line as it is drawn: `values` as logged, `solid` what stands out, `behind` the raw values of a smoothed line."""
+    """A line to draw: `values` as logged, `solid` what stands out, `behind` the raw values of a smoothed line."""
 
     label: str
     x: Floats
