@@ -3,22 +3,36 @@
 import os
 import platform
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from engine.spec.errors import HistotuiError
+from engine.spec.errors import ConfigError, HistotuiError
 from engine.spec.presets import user_folder
 from histotui import __version__
 from histotui.ask import ask
+from histotui.graphics import Graphics, Kind, choose_graphics, forced_kind
+from histotui.preferences import config_path, load_settings
 
 Tree = dict[str, Any]
 
 _PACKAGES = (
     "torch", "numpy", "scipy", "scikit-learn", "pandas", "pydantic", "typer", "rich", "textual", "h5py", "pillow",
-    "safetensors",
+    "safetensors", "textual-image",
 )  # fmt: skip
+_PICTURES: Mapping[Kind, str] = {
+    "kitty": "kitty graphics",
+    "sixel": "sixels",
+    "halfcell": "half cells",
+    "unicode": "grey letters",
+    "off": "none",
+}
+_TMUX_LINES = {
+    "for kitty and Ghostty": "set -g allow-passthrough on",
+    "for any terminal with 16 million colours": "set -as terminal-features ',*:RGB'",
+    "for a terminal with sixels, tmux 3.4 or newer": "set -as terminal-features ',*:sixel'",
+}
 
 
 def diagnose(runs: Path) -> Tree:
@@ -26,45 +40,37 @@ def diagnose(runs: Path) -> Tree:
     return {
         "versions": _versions(),
         "devices": _devices(),
-        "terminal": terminal(os.environ, sys.stdout.isatty()),
+        "terminal": terminal(os.environ, sys.stdout.isatty(), _graphics),
         "folders": {name: _folder(path) for name, path in _folders(runs).items()},
     }
 
 
-def terminal(variables: Mapping[str, str], on_terminal: bool) -> Tree:
-    """What the environment says of the terminal, and which pictures that would allow."""
+def terminal(variables: Mapping[str, str], on_terminal: bool, choose: Callable[[], Graphics]) -> Tree:
+    """What the environment says of the terminal, how pictures are drawn in it, and what tmux lacks for better ones."""
     return {
         "stdout is a terminal": on_terminal,
         **{name: variables.get(name, "") for name in ("TERM", "COLORTERM", "TERM_PROGRAM", "NO_COLOR", "LANG")},
         "tmux": bool(variables.get("TMUX")),
         "ssh": bool(variables.get("SSH_CONNECTION")),
-        "pictures": _pictures(variables),
-        "pictures because": _pictures_because(variables),
+        **_pictures(choose, bool(variables.get("TMUX"))),
     }
 
 
-def _pictures(variables: Mapping[str, str]) -> str:
-    if variables.get("TERM", "dumb") == "dumb":
-        return "none"
-    if variables.get("TMUX") or not _kitty(variables):
-        return "half blocks"
-    return "kitty graphics"
+def _graphics() -> Graphics:
+    return choose_graphics(forced_kind(None, os.environ, load_settings(config_path()).images))
 
 
-def _pictures_because(variables: Mapping[str, str]) -> str:
-    asked = "the environment alone was looked at, the terminal was not asked"
-    if variables.get("TERM", "dumb") == "dumb":
-        return f"TERM is {variables.get('TERM') or 'not set'}; {asked}"
-    if variables.get("TMUX"):
-        return f"tmux passes graphics on only where it is set up to; {asked}"
-    if _kitty(variables):
-        return f"TERM or TERM_PROGRAM names a terminal with kitty's protocol; {asked}"
-    return f"no variable names a terminal with a graphics protocol; sixel may work all the same; {asked}"
-
-
-def _kitty(variables: Mapping[str, str]) -> bool:
-    names = f"{variables.get('TERM', '')} {variables.get('TERM_PROGRAM', '')}".lower()
-    return any(name in names for name in ("kitty", "ghostty", "wezterm"))
+def _pictures(choose: Callable[[], Graphics], in_tmux: bool) -> Tree:
+    try:
+        graphics = choose()
+    except ConfigError as error:
+        return {"pictures": "none", "pictures because": str(error)}
+    found: Tree = {"pictures": _PICTURES[graphics.kind], "pictures because": graphics.reason}
+    if graphics.kind in ("kitty", "sixel"):
+        found["cell in pixels"] = "{} × {}".format(*graphics.cell)
+    elif in_tmux and graphics.kind == "halfcell":
+        found["lines for tmux.conf, as far as they are missing"] = _TMUX_LINES
+    return found
 
 
 def _versions() -> Tree:

@@ -24,6 +24,7 @@ from histotui import console, launcher
 from histotui.commands.options import complete_run
 from histotui.diagnosis import terminal
 from histotui.formats import duration, interval, number, size, table
+from histotui.graphics import Graphics, Kind
 
 ONE, TWO, THREE = "20251121-120000-vae-500-aaaa", "20251122-120000-baseline-bbbb", "20251123-120000-vae-100-cccc"
 ATTACK = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202eevil\u2028"
@@ -360,20 +361,32 @@ class TestDoctor:
         assert "gave no answer" in result.json["devices"]["error"]
 
     @pytest.mark.parametrize(
-        ("variables", "pictures"),
-        [
-            ({}, "none"),
-            ({"TERM": "dumb"}, "none"),
-            ({"TERM": "xterm-256color"}, "half blocks"),
-            ({"TERM": "xterm-kitty"}, "kitty graphics"),
-            ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, "kitty graphics"),
-            ({"TERM": "tmux-256color", "TERM_PROGRAM": "ghostty", "TMUX": "/tmp/tmux"}, "half blocks"),
-        ],
+        ("kind", "pictures"),
+        [("kitty", "kitty graphics"), ("sixel", "sixels"), ("halfcell", "half cells"), ("unicode", "grey letters")],
     )
-    def test_pictures(self, variables: dict[str, str], pictures: str) -> None:
-        found = terminal(variables, True)
-        assert found["pictures"] == pictures
-        assert "the terminal was not asked" in found["pictures because"]
+    def test_pictures(self, kind: Kind, pictures: str) -> None:
+        found = terminal({}, True, lambda: Graphics(kind, "it says so", (9, 18)))
+        assert (found["pictures"], found["pictures because"]) == (pictures, "it says so")
+        assert found.get("cell in pixels") == ("9 × 18" if kind in ("kitty", "sixel") else None)
+        assert not any("tmux.conf" in name for name in found)
+
+    def test_pictures_in_tmux_say_what_to_add(self) -> None:
+        found = terminal({"TMUX": "/tmp/tmux"}, True, lambda: Graphics("halfcell", "tmux passes nothing on"))
+        lines = found["lines for tmux.conf, as far as they are missing"].values()
+        assert "set -g allow-passthrough on" in lines
+
+    def test_a_terminal_elsewhere_is_not_asked(self, bench: Bench) -> None:
+        found = bench("doctor", "--json").json["terminal"]
+        assert (found["pictures"], found["pictures because"]) == (
+            "grey letters",
+            "not on a terminal: it was not asked",
+        )
+
+    def test_an_unknown_way_to_draw_is_a_finding(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HISTOTUI_IMAGES", "sixle")
+        result = bench("doctor", "--json")
+        assert (result.code, result.json["terminal"]["pictures"]) == (0, "none")
+        assert "'sixle' is unknown" in result.json["terminal"]["pictures because"]
 
 
 class TestBare:
