@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 from textual.app import ComposeResult
 from textual.containers import Grid
+from textual.events import MouseScrollDown, MouseScrollUp
 from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import PlotWidget
@@ -15,7 +16,7 @@ from histotui.decimation import braille, floats
 BRAILLE: Final = 0x2800
 
 
-class _Canvas(Canvas):
+class _PlotCanvas(Canvas):
     """A canvas that can be drawn under NO_COLOR before it has a size: the library's blank has no style to filter."""
 
     def render_line(self, y: int) -> Strip:
@@ -30,8 +31,19 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
 
     def compose(self) -> ComposeResult:
         with Grid():
-            yield from (_Canvas(1, 1, id=name) for name in ("margin-top", "margin-left", "plot", "margin-bottom"))
+            yield from (_PlotCanvas(1, 1, id=name) for name in ("margin-top", "margin-left", "plot", "margin-bottom"))
         yield Legend(id="legend")
+
+    def on_mouse_scroll_down(self, event: MouseScrollDown) -> None:
+        self._leave_to_the_scroller(event)
+
+    def on_mouse_scroll_up(self, event: MouseScrollUp) -> None:
+        self._leave_to_the_scroller(event)
+
+    def _leave_to_the_scroller(self, event: MouseScrollDown | MouseScrollUp) -> None:
+        # The library swallows the wheel even where it zooms nothing.
+        if not self._allow_pan_and_zoom:
+            event.prevent_default()
 
     def _render_plot(self) -> None:
         # Every pixel that is set asks for a refresh, which takes longer than setting it.
