@@ -20,6 +20,7 @@ from engine.spec.run_folder import RunFolder
 from engine.storage import storage_errors
 
 MOST: Final = 64
+COLUMNS: Final = 4
 KINDS: Final = ("false_positives", "false_negatives")
 
 
@@ -74,5 +75,5 @@ def _picture(run: RunFolder, kind: str, tested: Tested, places: NDArray[np.int64
     path = cache_folder().parent / "mistakes" / f"{run.id}-{place}-{kind}-{len(places)}.png"
     with storage_errors(path.parent):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        save_grid(path, tested.pack.images[tested.rows[places]])
+        save_grid(path, tested.pack.images[tested.rows[places]], COLUMNS)
     return str(path)

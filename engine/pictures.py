@@ -17,13 +17,13 @@ def grid_labels() -> NDArray[np.int64]:
     return np.repeat(np.array([0, 1], np.int64), PER_CLASS)
 
 
-def save_grid(path: Path, patches: NDArray[np.uint8]) -> None:
-    """Write patches (N, H, W, 3) uint8 as a grid of eight columns, in order, with a white gap between them."""
+def save_grid(path: Path, patches: NDArray[np.uint8], columns: int = COLUMNS) -> None:
+    """Write patches (N, H, W, 3) uint8 as a grid of so many columns, in order, with a white gap between them."""
     count, height, width, _ = patches.shape
-    rows = -(-count // COLUMNS)
-    canvas = np.full((rows * (height + _GAP) - _GAP, COLUMNS * (width + _GAP) - _GAP, 3), 255, np.uint8)
+    rows = -(-count // columns)
+    canvas = np.full((rows * (height + _GAP) - _GAP, columns * (width + _GAP) - _GAP, 3), 255, np.uint8)
     for number, patch in enumerate(patches):
-        top, left = number // COLUMNS * (height + _GAP), number % COLUMNS * (width + _GAP)
+        top, left = number // columns * (height + _GAP), number % columns * (width + _GAP)
         canvas[top : top + height, left : left + width] = patch
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")

@@ -1,16 +1,18 @@
 """The results of several runs as one table, and what stands against comparing them."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
 from histotui import console
 from histotui.details import readable
 from histotui.formats import NOTHING, interval, number, table
 from histotui.runs import section
-from histotui.settings import study_beside
+from histotui.settings import study_beside, written
 from histotui.summary import RunSummary, read_tree
 
 Row = dict[str, Any]
@@ -19,6 +21,74 @@ _MEASURED = (
     "data", "trained_on", "tested_on", "n_train", "n_test", "loss", "accuracy", "auc", "auc_low", "auc_high", "ece",
     "sensitivity", "specificity", "selected_on",
 )  # fmt: skip
+
+
+_BETTER: Mapping[str, Callable[[Sequence[float]], float]] = {
+    "loss": min,
+    "accuracy": max,
+    "auc": max,
+    "ece": min,
+    "sensitivity": max,
+    "specificity": max,
+}
+"""Measures that have a best value, and which it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Several runs side by side, in the order asked for."""
+
+    runs: tuple[RunSummary, ...] = ()
+    labels: tuple[str, ...] = ()
+    """What each run is called in tables and figures: short, and no two the same."""
+    rows: tuple[Row, ...] = ()
+    doubts: tuple[str, ...] = ()
+    differences: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Each setting in which the runs differ, with its value in every one."""
+    best: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """By measure, the places of the rows that have the best value; none where they cannot be compared."""
+
+
+def compare_runs(runs: Sequence[RunSummary]) -> Comparison:
+    """These runs as the comparison of them; reads their manifests."""
+    rows, against = tuple(map(comparison_row, runs)), tuple(doubts(runs))
+    comparable = not any("cannot be compared" in doubt for doubt in against)
+    return Comparison(
+        tuple(runs),
+        tuple(short_labels(runs)),
+        rows,
+        against,
+        tuple(config_differences([run.config for run in runs])),
+        best(rows) if comparable else {},
+    )
+
+
+def best(rows: Sequence[Row]) -> dict[str, frozenset[int]]:
+    """By measure, the places of its best value among two or more."""
+    found = {}
+    for measure, better in _BETTER.items():
+        values = {place: row[measure] for place, row in enumerate(rows) if isinstance(row[measure], int | float)}
+        if len(values) > 1:
+            top = better(list(values.values()))
+            found[measure] = frozenset(place for place, value in values.items() if value == top)
+    return found
+
+
+def short_labels(runs: Sequence[RunSummary]) -> Iterator[str]:
+    """Each run's name, or its id without the time; the id where another run is called the same."""
+    short = [run.name or _without_stamp(run.id) for run in runs]
+    for run, label in zip(runs, short, strict=True):
+        yield label if short.count(label) == 1 else run.id
+
+
+def config_differences(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Every setting that isn't the same in all configs, with its values; a dash where a config has no such setting."""
+    flat = [dict(flatten(dict(config))) for config in configs]
+    paths = dict.fromkeys(path for settings in flat for path in settings)
+    for path in paths:
+        values = tuple(written(settings[path]) if path in settings else NOTHING for settings in flat)
+        if len(set(values)) > 1:
+            yield path, values
 
 
 def print_comparison(folders: Sequence[RunFolder], format: str, columns: str | None = None) -> None:

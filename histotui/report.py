@@ -16,6 +16,7 @@ from histotui.summary import RunSummary, read_tree, strings
 _CALLED = ("called normal", "called tumour")
 _TRUTH = ("normal", "tumour")
 _LABEL, _CELL = 16, 16
+_ROWS = ("trained on", "tested on", "training patches", "test patches", "loss", "accuracy", "AUC", "95 % interval")
 
 Tree = Mapping[str, Any]
 
@@ -44,16 +45,19 @@ def _title(run: RunSummary) -> str:
 
 
 def _table_block(run: RunSummary) -> None:
-    columns = list(_columns(run))
     if not run.scores:
         console.out("no scores yet")
         return
-    header = ["", *(title for title, _ in columns)]
-    labels = ("trained on", "tested on", "training patches", "test patches", "loss", "accuracy", "AUC", "95 % interval")
-    rows = [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(labels)]
     console.out()
-    for line in table(header, rows):
+    for line in score_lines(run):
         console.out(line)
+
+
+def score_lines(run: RunSummary) -> list[str]:
+    """The scores of a run as aligned lines, a column for each, the study's beside the answer."""
+    columns = list(_columns(run))
+    header = ["", *(title for title, _ in columns)]
+    return table(header, [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(_ROWS)])
 
 
 def _columns(run: RunSummary) -> Iterator[tuple[str, Sequence[str]]]:
@@ -106,14 +110,15 @@ def _confusion_cell(value: int, share: float, right: bool) -> Paint:
 
 
 def _notes_block(run: RunSummary) -> None:
-    notes = list(_notes(run))
+    notes = list(result_notes(run))
     if notes:
         console.out()
     for note in notes:
         console.out_prose(f"- {note}")
 
 
-def _notes(run: RunSummary) -> Iterator[str]:
+def result_notes(run: RunSummary) -> Iterator[str]:
+    """What must be known beside a run's result."""
     yield from strings(read_tree(run.folder.scores, missing_is_empty=True).get("notes"))
     study = study_beside(run.config)
     if study is not None and run.scores:
