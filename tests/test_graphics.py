@@ -38,6 +38,7 @@ class Terminal:
         self.script = script
         self.far, self.near = pty.openpty()
         self.heard = b""
+        self._over = threading.Event()
         self._played = threading.Thread(target=self._play, daemon=True)
 
     def choose(
@@ -49,7 +50,9 @@ class Terminal:
 
     def left(self) -> bytes:
         """What an application that starts now would read as keys."""
-        self._played.join()
+        self._over.set()
+        if self._played.ident:
+            self._played.join()
         mode = termios.tcgetattr(self.near)
         mode[3] &= ~(termios.ICANON | termios.ECHO)
         termios.tcsetattr(self.near, termios.TCSANOW, mode)
@@ -66,8 +69,12 @@ class Terminal:
         os.close(self.far)
 
     def _play(self) -> None:
-        while b"\x1b[c" not in self.heard and select.select([self.far], [], [], 0.5)[0]:
-            self.heard += os.read(self.far, 4096)
+        while b"\x1b[c" not in self.heard:
+            over = self._over.is_set()
+            if select.select([self.far], [], [], 0.01)[0]:
+                self.heard += os.read(self.far, 4096)
+            elif over:
+                break
         for part in self.script if b"\x1b[c" in self.heard else ():
             if isinstance(part, bytes):
                 os.write(self.far, part)
@@ -86,6 +93,7 @@ def plays() -> Iterator[type[Terminal]]:
 
     yield Kept
     for terminal in made:
+        terminal.left()
         terminal.close()
 
 
@@ -142,6 +150,17 @@ def test_a_key_typed_before(plays: type[Terminal]) -> None:
     terminal = plays(CELL, 0.1, SIXEL)
     terminal.type(b"q\x1b[A")
     assert terminal.choose().kind == "sixel"
+    assert terminal.left() == b""
+
+
+def test_a_reply_behind_the_last_is_dropped(plays: type[Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
+    def hear_no_more(source: int, *_: object) -> bytes:
+        assert select.select([source], [], [], 2)[0]
+        return PLAIN
+
+    monkeypatch.setattr(graphics, "_hear", hear_no_more)
+    terminal = plays(KITTY)
+    assert terminal.choose().kind == "halfcell"
     assert terminal.left() == b""
 
 

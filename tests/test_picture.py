@@ -395,6 +395,8 @@ class TestWidget:
 
         async def act(pilot: Pilot[None]) -> None:
             wall.picture.styles.height = "auto"
+            await settle(pilot)
+            assert wall.picture.size.height == 1
             wall.picture.show_image(plain(RED, (500, 250)), "red")
             await settle(pilot)
             assert wall.picture.size == (40, 11)
