@@ -127,9 +127,10 @@ class HistoTUI(App[None]):
             self._announce_ends(before or (), news.listing)
 
     def _announce_ends(self, before: Iterable[RunSummary], now: Iterable[RunSummary]) -> None:
-        live = {run.id for run in before if run.state in LIVE}
+        # A short run may begin and end between two looks.
+        states = {run.id: run.state for run in before}
         for run in now:
-            if run.id in live and run.state not in LIVE:
+            if run.state not in LIVE and states.get(run.id, run.state) != run.state:
                 self._announce_end(run)
 
     def _announce_end(self, run: RunSummary) -> None:
@@ -142,22 +143,19 @@ class HistoTUI(App[None]):
         if self.settings.bell:
             self.bell()
 
-    def perform(self, operation: Operation) -> None:
-        """Do something that may take a while in a thread, and tell how it went."""
-        self._perform(operation)
+    def perform(self, operation: Operation, changed: Sequence[RunFolder]) -> None:
+        """Do something to these runs that may take a while in a thread, and tell how it went."""
+        self._perform(operation, [folder.id for folder in changed])
 
     @work(thread=True, group="operations")
-    def _perform(self, operation: Operation) -> None:
+    def _perform(self, operation: Operation, changed: Sequence[str]) -> None:
         try:
             done = operation()
         except HistotuiError as error:
             self.call_from_thread(self.complain, str(error))
         else:
-            self.call_from_thread(self._tell, done)
-
-    def _tell(self, done: str) -> None:
-        self.notify(clean(done), markup=False)
-        self._watcher.look_again()
+            self.call_from_thread(self.notify, clean(done), markup=False)
+        self._watcher.look_again(changed)
 
     def complain(self, message: str) -> None:
         """Show an error that the user can act on."""
@@ -198,7 +196,7 @@ class HistoTUI(App[None]):
 
         launched = await self.push_screen_wait(NewRunScreen(self.store, base))
         if launched:
-            self._watcher.look_again()
+            self._watcher.look_again([launched])
             self.open_run(launched)
 
     def compare(self, ids: Sequence[str]) -> None:

@@ -18,6 +18,8 @@ from histotui.summary import RunSummary
 
 LISTING_SECONDS = 1.0
 _EVENTS_KEPT = 2000
+_FIRST_SECONDS = 0.5
+"""Time for one look; what is not listed by then comes with the next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,9 @@ class Watcher:
         """Whose events to read from now on; a run that is left out is forgotten."""
         self._followed = frozenset(ids)
 
-    def look_again(self) -> None:
-        """Let the next `read` list the runs whatever the time."""
+    def look_again(self, ids: Iterable[str] = ()) -> None:
+        """Let the next `read` list the runs whatever the time, and look at these whatever their turn."""
+        self._index.look_again(ids)
         self._listing_due = 0.0
 
     def read(self) -> News:
@@ -86,12 +89,12 @@ class Watcher:
             return None, ""
         self._listing_due = time.monotonic() + LISTING_SECONDS
         try:
-            listing = self._index.summaries()
+            listing = self._index.summaries(within=_FIRST_SECONDS)
         except HistotuiError as error:
             changed, self._error = str(error) != self._error, str(error)
             return None, self._error if changed else ""
         self._error = ""
-        if listing == self._listing:
+        if listing is self._listing:
             return None, ""
         self._listing = listing
         return listing, ""

@@ -38,7 +38,9 @@ def table(pilot: "Pilot[None]") -> RunTable:
 
 def write_three(bench: Bench) -> None:
     bench.write("20261101-000000-baseline-aaaa", DONE, name="real", scores=[score(trained_on="real", auc=0.9)])
-    bench.write("20261102-000000-vae-500-bbbb", DONE, name="small", scores=[score(auc=0.5), score(role="reference", auc=0.9)])
+    bench.write(
+        "20261102-000000-vae-500-bbbb", DONE, name="small", scores=[score(auc=0.5), score(role="reference", auc=0.9)]
+    )
     failed = RunFailed(error="Diverged", message="nan in kl", exit_code=4, stage="generator")
     bench.write("20261103-000000-gan-bce-cccc", (RunStarted(), failed))
 

@@ -1,5 +1,6 @@
 """Run: one run, live or past: its curves, samples, evaluation, settings, log and events."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
 
+from engine.spec.run_folder import RunFolder
 from histotui import operations
 from histotui.formats import duration, interval, number
 from histotui.look import bar, joined, line, state_text
@@ -33,7 +35,7 @@ class RunScreen(BenchScreen[None]):
     """Everything about one run."""
 
     DEFAULT_CSS = """
-    RunScreen #heading { height: 2; padding: 0 1; }
+    RunScreen #heading { height: 2; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     RunScreen TabbedContent { height: 1fr; }
     RunScreen TabPane { padding: 0; }
     RunScreen.-full #heading, RunScreen.-full Tabs, RunScreen.-full Footer, RunScreen.-full TopBar { display: none; }
@@ -54,7 +56,6 @@ class RunScreen(BenchScreen[None]):
     def __init__(self, run_id: str) -> None:
         super().__init__()
         self._id = run_id
-        self._opened_on_error = False
 
     @property
     def followed(self) -> frozenset[str]:
@@ -64,7 +65,7 @@ class RunScreen(BenchScreen[None]):
         run, folder = self.bench.summary(self._id), self.bench.folder(self._id)
         yield TopBar(self._id)
         yield Static(id="heading")
-        with TabbedContent(initial="curves"):
+        with TabbedContent(initial="log" if run and run.state == "failed" else "curves"):
             with TabPane("1 Curves", id="curves"):
                 yield CurvesPane(self.bench.memory)
             with TabPane("2 Samples", id="samples"):
@@ -82,7 +83,7 @@ class RunScreen(BenchScreen[None]):
     def on_mount(self) -> None:
         self.watch(self.bench, "listing", self._show_summary)
         self.watch(self.bench, "snapshots", self._show_snapshot)
-        self.query_one(CurvesPane).action_other_side()
+        self.call_after_refresh(self.action_tab, self.query_one(TabbedContent).active)
 
     def _show_summary(self) -> None:
         run = self.bench.summary(self._id)
@@ -91,9 +92,6 @@ class RunScreen(BenchScreen[None]):
         self._show_heading(run)
         self.query_one(EvaluationPane).show(run)
         self.query_one(LogPane).show_error(run.error)
-        if run.state == "failed" and not self._opened_on_error:
-            self.action_tab("log")
-        self._opened_on_error = True
 
     def _show_snapshot(self) -> None:
         snapshot = self.bench.snapshots.get(self._id)
@@ -117,16 +115,20 @@ class RunScreen(BenchScreen[None]):
 
     def action_stop(self) -> None:
         self.notify(f"{self._id}: stopping with a checkpoint", markup=False)
-        self.bench.perform(partial(operations.stop, self.bench.folder(self._id)))
+        self._perform(operations.stop)
 
     @work
     async def action_kill(self) -> None:
         question = Confirm(f"Kill {self._id}?", "what it did since its last checkpoint is lost")
         if await self.app.push_screen_wait(question):
-            self.bench.perform(partial(operations.kill, self.bench.folder(self._id)))
+            self._perform(operations.kill)
 
     def action_resume(self) -> None:
-        self.bench.perform(partial(operations.resume, self.bench.folder(self._id), self.bench.engines))
+        self._perform(partial(operations.resume, engines=self.bench.engines))
+
+    def _perform(self, operation: Callable[[RunFolder], str]) -> None:
+        folder = self.bench.folder(self._id)
+        self.bench.perform(partial(operation, folder), [folder])
 
     def action_like(self) -> None:
         self.bench.new_run(self._id)

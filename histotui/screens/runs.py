@@ -123,7 +123,7 @@ class RunsScreen(BenchScreen[None]):
             self._error = ""
         except ConfigError as error:
             shown, self._error = list(listing), str(error)
-        return sort(shown, self._order)
+        return sort(shown, self._order, among=listing)
 
     def _status(self, shown: int, listing: Sequence[RunSummary]) -> str:
         if self._error:
@@ -173,7 +173,7 @@ class RunsScreen(BenchScreen[None]):
     def action_stop(self) -> None:
         for folder in self._live("stop"):
             self.notify(f"{folder.id}: stopping with a checkpoint", markup=False)
-            self.bench.perform(partial(operations.stop, folder))
+            self.bench.perform(partial(operations.stop, folder), [folder])
 
     def _live(self, verb: str) -> list[RunFolder]:
         chosen = [self.bench.summary(name) for name in self._table.chosen]
@@ -184,7 +184,7 @@ class RunsScreen(BenchScreen[None]):
 
     def action_resume(self) -> None:
         for folder in self._folders():
-            self.bench.perform(partial(operations.resume, folder, self.bench.engines))
+            self.bench.perform(partial(operations.resume, folder, self.bench.engines), [folder])
 
     @work
     async def action_trash(self) -> None:
@@ -194,14 +194,14 @@ class RunsScreen(BenchScreen[None]):
         question = f"Move {operations.named(folders)} to the trash?"
         if await self.app.push_screen_wait(Confirm(question, "u brings it back; a live run stays where it is")):
             self._table.marked.clear()
-            self.bench.perform(partial(operations.trash, self.bench.store, folders))
+            self.bench.perform(partial(operations.trash, self.bench.store, folders), folders)
 
     @work
     async def action_restore(self) -> None:
         trashed = [(folder.id, folder.id) for folder in self.bench.store.trashed()]
         chosen = await self.app.push_screen_wait(Choice("Bring back", trashed, "the trash is empty"))
         if chosen:
-            self.bench.perform(partial(operations.restore, self.bench.store, chosen))
+            self.bench.perform(partial(operations.restore, self.bench.store, chosen), [self.bench.folder(chosen)])
 
     def _folders(self) -> list[RunFolder]:
         return [self.bench.folder(name) for name in self._table.chosen]
@@ -248,7 +248,7 @@ class RunsScreen(BenchScreen[None]):
                 edit(folder)
             return f"{operations.named(folders)} {done}"
 
-        self.bench.perform(operation)
+        self.bench.perform(operation, folders)
 
     def action_copy(self) -> None:
         if current := self._table.current:

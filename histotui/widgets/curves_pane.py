@@ -26,9 +26,10 @@ class CurvesPane(Horizontal):
     """A list of metrics, and charts of the highlighted one and those after it."""
 
     DEFAULT_CSS = """
-    CurvesPane OptionList { width: 22; height: 1fr; border: none; background: $surface; padding: 0 1; }
-    CurvesPane Grid { width: 1fr; height: 1fr; grid-size: 1; }
+    CurvesPane OptionList { width: 29; height: 1fr; border: none; background: $surface; padding: 0 1; }
+    CurvesPane > #charts { width: 1fr; height: 1fr; grid-size: 1; }
     CurvesPane Chart { padding: 0 1; }
+    .-narrow CurvesPane OptionList { width: 20; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("a", "next_axis", "Axis", id="x-axis", tooltip="Steps, epochs or time along the bottom"),
@@ -44,7 +45,7 @@ class CurvesPane(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield OptionList(compact=True)
-        with Grid():
+        with Grid(id="charts"):
             yield from (self._chart() for _ in range(_MOST))
 
     def _chart(self) -> Chart:
@@ -106,7 +107,7 @@ class CurvesPane(Horizontal):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        grid = self.query_one(Grid)
+        grid = self.query_one("#charts", Grid)
         columns = max(1, grid.size.width // _LEAST_COLUMNS)
         rows = max(1, grid.size.height // _LEAST_ROWS)
         shown = self._shown(min(_MOST, columns * rows))
@@ -114,7 +115,7 @@ class CurvesPane(Horizontal):
         grid.styles.grid_size_columns = columns
         grid.styles.grid_size_rows = max(1, -(-len(shown) // columns))
         for place, chart in enumerate(self.query(Chart)):
-            chart.display = place < len(shown) or (place == 0 and not shown)
+            chart.display = place < max(1, len(shown))
             if place < len(shown):
                 curve = shown[place]
                 chart.show([curve_line(curve, chart.x_axis)], f"{curve.stage}: {curve.name}")

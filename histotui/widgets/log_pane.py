@@ -38,6 +38,7 @@ class LogPane(Vertical):
         super().__init__(id=id)
         self._tail, self._lines = LogTail(path), list[str]()
         self._place = -1
+        self._seen = False
 
     def compose(self) -> ComposeResult:
         yield Label("", id="error", markup=False)
@@ -47,6 +48,12 @@ class LogPane(Vertical):
 
     def on_mount(self) -> None:
         self._follow()
+
+    def on_show(self) -> None:
+        # What came while the pane was hidden could not be scrolled to.
+        if not self._seen:
+            self._seen = True
+            self.call_after_refresh(self.query_one(Log).scroll_end, animate=False)
 
     def show_error(self, error: str) -> None:
         """Show why the run failed; nothing for one that did not."""
@@ -63,7 +70,7 @@ class LogPane(Vertical):
     def _add(self, new: list[str]) -> None:
         log = self.query_one(Log)
         self._lines = (self._lines + new)[-_KEPT:]
-        at_end = log.scroll_offset.y >= log.max_scroll_y
+        at_end = not self._seen or log.scroll_offset.y >= log.max_scroll_y
         log.write_lines(new, scroll_end=at_end)
         if not self.has_class("-searching"):
             self.query_one("#found", Label).update("")
