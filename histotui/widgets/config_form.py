@@ -38,10 +38,15 @@ class Tick(Checkbox):
     def __init__(self, value: bool, *, off: str = "no", on: str = "yes", name: str = "", id: str | None = None) -> None:
         self._words = (off, on)
         super().__init__(self._words[value], value, name=name, id=id, compact=True)
+        self._write()
 
     def watch_value(self) -> None:
         super().watch_value()
+        self._write()
+
+    def _write(self) -> None:
         self.label = self._words[self.value]
+        self.BUTTON_INNER = "✓" if self.value else "·"
 
 
 class Choice(Select[str], inherit_bindings=False):
@@ -299,7 +304,7 @@ class ConfigForm(Vertical):
         place = self._place()
         hint = f"{self._fields[place].path}: {self._fields[place].hint}" if place >= 0 else ""
         wrong = [(f"✗ {clean_line(line)}\n", "$text-error") for line in self.reading.general]
-        self.query_one(".hint", Static).update(Content.assemble(*wrong, hint))
+        self.query_one(".hint", Static).update(Content.assemble(*wrong, hint), layout=False)
 
     def _place(self) -> int:
         """Which field has the cursor; -1 for none."""

@@ -43,6 +43,11 @@ class Consequences(VerticalScroll):
     }
     """
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._changes: Changes | None = None
+        self._status = ""
+
     def compose(self) -> ComposeResult:
         yield Static(id="changes")
         yield Static(id="status")
@@ -51,7 +56,9 @@ class Consequences(VerticalScroll):
 
     def show_changes(self, changes: Changes) -> None:
         """Say what differs."""
-        self.query_one("#changes", Static).update(_joined(_change_lines(changes)))
+        if changes != self._changes:
+            self._changes = changes
+            self.query_one("#changes", Static).update(_joined(_change_lines(changes)))
 
     def show_asking(self) -> None:
         """Keep the last answer, dimmed, until there is another."""
@@ -60,9 +67,11 @@ class Consequences(VerticalScroll):
 
     def show_status(self, text: str) -> None:
         """One line on the answer beneath it."""
-        status = self.query_one("#status", Static)
-        status.update(Content(clean(text)))
-        status.display = bool(text)
+        if text != self._status:
+            self._status = text
+            status = self.query_one("#status", Static)
+            status.update(Content(clean(text)))
+            status.display = bool(text)
 
     def show_answer(self, answer: Tree) -> None:
         """What the engine says that the run needs."""
@@ -151,11 +160,11 @@ def _data_lines(answer: Tree) -> Iterator[Content]:
 def _difference(change: Difference) -> Content:
     path, old, new = change
     said = f" {clean_line(written(old))} → "
-    return Content.assemble((path, "$text-muted"), said, (clean_line(written(new)), "bold"))
+    return Content.assemble((path, "dim"), said, (clean_line(written(new)), "bold"))
 
 
 def _fact(label: str, value: str) -> Content:
-    return Content.assemble((f"{clean_line(label):<{_LABEL}}", "$text-muted"), clean_line(value))
+    return Content.assemble((f"{clean_line(label):<{_LABEL}}", "dim"), clean_line(value))
 
 
 def _heading(text: str, gap: bool = False) -> Content:
@@ -163,7 +172,7 @@ def _heading(text: str, gap: bool = False) -> Content:
 
 
 def _muted(text: str) -> Content:
-    return Content.styled(text, "$text-muted")
+    return Content.styled(text, "dim")
 
 
 def _joined(lines: Iterable[Content]) -> Content:
