@@ -1,11 +1,14 @@
 """A form's fields come from the models alone, and what is typed comes to a config or to errors beside fields."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic import Field
 from pydantic.fields import FieldInfo
+from textual.app import App, ComposeResult
+from textual.widgets import Static
 
 from engine.spec import config as spec
 from engine.spec.config import RunConfig, VaeConfig
@@ -21,6 +24,7 @@ from histotui.form_fields import (
     texts_of,
     with_kind,
 )
+from histotui.widgets.config_form import ConfigForm
 
 
 def fields_of(config: RunConfig) -> dict[str, FormField]:
@@ -179,6 +183,29 @@ def _rebuild() -> None:
         model.model_rebuild(force=True)
 
 
+class Form(App[None]):
+    """A form and nothing else."""
+
+    def __init__(self, config: RunConfig) -> None:
+        super().__init__()
+        self.form = ConfigForm(config)
+
+    def compose(self) -> ComposeResult:
+        yield self.form
+
+
+def shown_labels(config: RunConfig) -> list[str]:
+    """The names of the generator's fields in the form on the screen."""
+    app = Form(config)
+
+    async def labels() -> list[str]:
+        async with app.run_test():
+            section = app.form.query_one("#section-generator")
+            return [str(label.render()) for label in section.query(".label").results(Static)]
+
+    return asyncio.run(labels())
+
+
 def test_a_field_added_to_a_generator_is_in_the_form(wider_model: None) -> None:
     tree = dump(RunConfig()) | {"generator": {"kind": "vae"}}
     tree = with_kind(tree, "generator.kind", "vae")
@@ -188,5 +215,6 @@ def test_a_field_added_to_a_generator_is_in_the_form(wider_model: None) -> None:
     assert texts["generator.blocks"] == "3"
     good = read(tree, form_fields(tree), {**texts, "generator.blocks": "5"})
     assert good.config is not None and dump(good.config)["generator"]["blocks"] == 5
+    assert shown_labels(good.config)[-1] == "blocks"
     bad = read(tree, form_fields(tree), {**texts, "generator.blocks": "10"})
     assert bad.errors == {"generator.blocks": "10 is not allowed; it should be less than or equal to 9"}

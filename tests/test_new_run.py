@@ -406,12 +406,15 @@ class TestPresets:
             assert "vae-100 is a built-in preset" in str(app.screen.query_one("#hint", Static).render())
             await pilot.press("ctrl+u", *"mine", "enter")
             points = app.new_run_screen.query_one(OptionList)
-            await when(
-                pilot, lambda: "Yours:mine" in [points.get_option_at_index(i).id for i in range(points.option_count)]
-            )
+            await when(pilot, lambda: "Yours:mine" in {option.id for option in points.options})
+            points.focus()
+            await pilot.press("end", "up", "enter")
+            await pilot.pause()
+            assert "cannot be read as TOML" in app.said
 
         go(bench, steps)
-        assert load_preset(folder / "mine.toml").config == apply(PRESETS["vae-500"].config, [{"seed": 4, "preset": "mine"}])
+        wanted = apply(PRESETS["vae-500"].config, [{"seed": 4, "preset": "mine"}])
+        assert load_preset(folder / "mine.toml").config == wanted
 
 
 class TestPanes:

@@ -1,0 +1,110 @@
+"""What is foreseen of a run: its duration by earlier ones, and what is odd about it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.outlook import cautions, expected_duration, expected_training
+from engine.spec.config import RunConfig
+from engine.spec.events import EventWriter, Resumed, RunStarted, StageFinished
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import apply, dump
+from engine.spec.run_folder import RunFolder
+
+DEVICE = "cpu (fake, 2 threads)"
+VAE = apply(PRESETS["vae-100"].config, [{"generator": {"epochs": 10}, "classifier": {"epochs": 4}}])
+
+
+def earlier(runs: Path, run_id: str, config: RunConfig, seconds: dict[str, float], *, resumed: bool = False) -> None:
+    """A run on 1000 training patches whose stages took so long."""
+    folder = RunFolder(runs / run_id)
+    folder.data.mkdir(parents=True)
+    folder.config.write_text(json.dumps(dump(config)))
+    (folder.data / "manifest.json").write_text(json.dumps({"counts": {"train": {"normal": 600, "tumour": 400}}}))
+    with EventWriter(folder.events) as writer:
+        writer.write(RunStarted(device=DEVICE))
+        if resumed:
+            writer.write(Resumed(device=DEVICE))
+        for stage, took in seconds.items():
+            writer.write(StageFinished(stage=stage, seconds=took))
+
+
+SECONDS = {"prepare": 9.0, "generator": 100.0, "synthesis": 2.0, "classifier": 40.0, "reference": 40.0}
+
+
+def test_duration_goes_with_epochs_and_patches(tmp_path: Path) -> None:
+    earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, SECONDS)
+    wanted = apply(VAE, [{"generator": {"epochs": 30, "learning_rate": 0.1}}])
+    found = expected_duration(wanted, 2000, DEVICE, tmp_path)
+    assert found is not None and found.runs == ("20251123-154501-vae-100-a1b2",)
+    assert found.seconds == pytest.approx(100 * 3 * 2 + 2 * 2 + 2 * (40 * 2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "device"),
+    [
+        ({"generator": {"latent_dim": 99}}, DEVICE),
+        ({"classifier": {"batch_size": 64}}, DEVICE),
+        ({"data": {"crop": 32}}, DEVICE),
+        ({"generator": {"kind": "gan"}}, DEVICE),
+        ({}, "cuda:0 (another)"),
+    ],
+)
+def test_without_a_like_run_nothing_is_made_up(changes: dict[str, Any], device: str, tmp_path: Path) -> None:
+    earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, SECONDS)
+    assert expected_duration(apply(VAE, [changes]), 1000, device, tmp_path) is None
+    assert expected_duration(VAE, 1000, DEVICE, tmp_path / "none") is None
+
+
+def test_runs_that_were_resumed_or_are_damaged_measure_nothing(tmp_path: Path) -> None:
+    earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, SECONDS, resumed=True)
+    earlier(tmp_path, "20251124-154501-vae-100-a1b2", VAE, SECONDS)
+    (tmp_path / "20251124-154501-vae-100-a1b2" / "config.json").write_text("{")
+    assert expected_duration(VAE, 1000, DEVICE, tmp_path) is None
+
+
+def test_stages_may_be_measured_by_different_runs(tmp_path: Path) -> None:
+    earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, {"generator": 100.0, "synthesis": 2.0})
+    baseline = apply(PRESETS["baseline"].config, [{"classifier": {"epochs": 4}}])
+    earlier(tmp_path, "20251124-154501-baseline-a1b2", baseline, {"classifier": 40.0})
+    found = expected_duration(VAE, 1000, DEVICE, tmp_path)
+    assert found is not None and found.seconds == pytest.approx(100 + 2 + 40 + 40)
+    assert len(found.runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("splits", "changes", "patches"),
+    [
+        ({"train": 900, "test": 100}, {}, 900),
+        ({"train": 900, "test": 100}, {"split": "hash"}, 750),
+        ({"unassigned": 1000}, {"test_fraction": 0.4}, 600),
+        ({"train": 900, "test": 100}, {"limit": 50}, 50),
+    ],
+)
+def test_training_patches_are_counted(splits: dict[str, int], changes: dict[str, Any], patches: int) -> None:
+    config = apply(RunConfig(), [{"data": changes}])
+    assert expected_training(config, {"splits": splits, "patches": 1000}) == patches
+
+
+@pytest.mark.parametrize(
+    ("changes", "found", "said"),
+    [
+        ({}, {"provenance": "tissue"}, "say nothing about real tissue"),
+        ({}, {"provenance": "synthetic"}, "synthetic patches of another run"),
+        ({}, {"splits": {"unassigned": 9}}, "patches of one slide may be in training and in test"),
+        ({"classifier": {"validation": "official"}}, {}, "no validation split: the run would fail"),
+        ({"classifier": {"train_on": "real"}}, {}, "made and not trained on"),
+        (
+            {"classifier": {"train_on": "both", "synthetic_proportion": 0.75}},
+            {},
+            "than synthesis.ratio makes: the run would fail; set it to 3.00",
+        ),
+    ],
+)
+def test_what_is_odd_is_said(changes: dict[str, Any], found: dict[str, Any], said: str) -> None:
+    data = {"provenance": "real", "splits": {"train": 9, "test": 3}, "patches": 12}
+    assert cautions(VAE, data) == []
+    (caution,) = cautions(apply(VAE, [changes]), data | found)
+    assert said in caution
