@@ -6,12 +6,12 @@ from typing import Any
 
 from textual.pilot import Pilot
 from textual.widget import Widget
+from workbench import Bench
 
 from histotui.app import HistoTUI
 from histotui.graphics import Graphics
 from histotui.preferences import Memory, Settings
 from histotui.store import RunStore
-from workbench import Bench
 
 Play = Callable[["Pilot[None]"], Awaitable[None]]
 

@@ -16,7 +16,7 @@ from textual.worker import get_current_worker
 from engine.spec.errors import HistotuiError
 from histotui.ask import ask
 from histotui.formats import count, facts
-from histotui.grids import open_grid, outlined
+from histotui.grids import outlined
 from histotui.look import joined, line
 from histotui.screens.base import BenchScreen
 from histotui.text import clean_line
@@ -150,22 +150,8 @@ class DataScreen(BenchScreen[None]):
         pages, patches = answer.get("pages", 0), answer.get("patches", 0)
         where = f"{self._split}, {_CLASSES[self._label]}: page {self._page + 1} of {pages}, {count(patches)} patches"
         self.query_one("#page", Label).update(line(where if patches else f"{self._split}: no patches"))
-        picture, path = self.query_one(Picture), answer.get("picture")
-        if path is None:
-            picture.show(None)
-        elif self._outlined:
-            self._outline(Path(path))
-        else:
-            picture.show(Path(path))
-
-    @work(thread=True, exclusive=True, group="outline")
-    def _outline(self, path: Path) -> None:
-        try:
-            grid = outlined(open_grid(path))
-        except (OSError, ValueError) as error:
-            self.app.call_from_thread(self._fail, f"{path}: {error}")
-        else:
-            self.app.call_from_thread(self.query_one(Picture).show_image, grid)
+        path = Path(answer["picture"]) if answer.get("picture") else None
+        self.query_one(Picture).show(path, finish=outlined if self._outlined else None)
 
     def action_page(self, by: int) -> None:
         wanted = max(0, min(self._answer.get("pages", 1) - 1, self._page + by))

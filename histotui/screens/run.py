@@ -83,7 +83,7 @@ class RunScreen(BenchScreen[None]):
     def on_mount(self) -> None:
         self.watch(self.bench, "listing", self._show_summary)
         self.watch(self.bench, "snapshots", self._show_snapshot)
-        self.call_after_refresh(self.action_tab, self.query_one(TabbedContent).active)
+        self.call_after_refresh(self._focus_tab)
 
     def _show_summary(self) -> None:
         run = self.bench.summary(self._id)
@@ -109,7 +109,10 @@ class RunScreen(BenchScreen[None]):
 
     def action_tab(self, name: str) -> None:
         self.query_one(TabbedContent).active = name
-        pane = self.query_one(f"#{name}", TabPane)
+        self._focus_tab()
+
+    def _focus_tab(self) -> None:
+        pane = self.query_one(f"#{self.query_one(TabbedContent).active}", TabPane)
         target = next((widget for widget in pane.query("*") if widget.focusable), None)
         (target or self.query_one(Tabs)).focus()
 

@@ -50,10 +50,10 @@ class LogPane(Vertical):
         self._follow()
 
     def on_show(self) -> None:
-        # What came while the pane was hidden could not be scrolled to.
+        # A log that is hidden has no size, and what is written to it then cannot be scrolled to.
         if not self._seen:
             self._seen = True
-            self.call_after_refresh(self.query_one(Log).scroll_end, animate=False)
+            self.call_after_refresh(self._write, self._lines)
 
     def show_error(self, error: str) -> None:
         """Show why the run failed; nothing for one that did not."""
@@ -68,11 +68,14 @@ class LogPane(Vertical):
             await asyncio.sleep(_SECONDS)
 
     def _add(self, new: list[str]) -> None:
-        log = self.query_one(Log)
         self._lines = (self._lines + new)[-_KEPT:]
-        at_end = not self._seen or log.scroll_offset.y >= log.max_scroll_y
-        log.write_lines(new, scroll_end=at_end)
-        if not self.has_class("-searching"):
+        if self._seen:
+            self._write(new)
+
+    def _write(self, lines: list[str]) -> None:
+        log = self.query_one(Log)
+        log.write_lines(lines, scroll_end=log.scroll_offset.y >= log.max_scroll_y)
+        if lines and not self.has_class("-searching"):
             self.query_one("#found", Label).update("")
 
     def action_search(self) -> None:

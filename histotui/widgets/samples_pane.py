@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -12,7 +11,7 @@ from textual.widgets import Label
 
 from engine.spec.events import ImageSaved
 from histotui.graphics import Graphics
-from histotui.grids import open_grid, outlined
+from histotui.grids import outlined
 from histotui.look import bar, line
 from histotui.widgets.picture import Picture
 
@@ -89,22 +88,8 @@ class SamplesPane(Vertical):
         return f"{track}  {place} of {len(self._synthetic)}  step {shown.step:,}  {shown.caption}"
 
     def _draw(self, where: str, image: ImageSaved | None) -> None:
-        picture = self.query_one(where, Picture)
-        if image is None:
-            picture.show(None)
-        elif self._outlined:
-            self._outline(picture, self._folder / image.path)
-        else:
-            picture.show(self._folder / image.path)
-
-    @work(thread=True)
-    def _outline(self, picture: Picture, path: Path) -> None:
-        try:
-            grid = outlined(open_grid(path))
-        except (OSError, ValueError):
-            self.app.call_from_thread(picture.show, path)
-        else:
-            self.app.call_from_thread(picture.show_image, grid)
+        path = None if image is None else self._folder / image.path
+        self.query_one(where, Picture).show(path, finish=outlined if self._outlined else None)
 
     def action_step(self, by: int) -> None:
         if self._synthetic:
