@@ -113,7 +113,7 @@ class RunScreen(BenchScreen[None]):
 
     def _focus_tab(self) -> None:
         pane = self.query_one(f"#{self.query_one(TabbedContent).active}", TabPane)
-        target = next((widget for widget in pane.query("*") if widget.focusable), None)
+        target = next((widget for widget in pane.query("*") if widget.focusable and widget.display), None)
         (target or self.query_one(Tabs)).focus()
 
     def action_stop(self) -> None:
