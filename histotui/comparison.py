@@ -145,8 +145,7 @@ def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
         if not run.answer:
             yield f"{run.id} has no score: it is {run.state}"
     scored = [run for run in runs if run.answer]
-    prints = {_fingerprint(run.folder) for run in scored} - {""}
-    if len(prints) > 1:
+    if _on_different_patches([_manifest(run.folder) for run in scored]):
         yield "the runs worked on different patches: their scores cannot be compared"
     elif len({run.answer.get("n_test") for run in scored}) > 1:
         yield "the runs were tested on different numbers of patches: their scores cannot be compared"
@@ -157,11 +156,18 @@ def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
         yield "the built-in tissue is rendered: scores on it say nothing about real tissue"
 
 
-def _fingerprint(folder: RunFolder) -> str:
+def _on_different_patches(manifests: Sequence[Row]) -> bool:
+    """Whether other patches were tested on; where a run is too old to say that, whether any patches are others."""
+    names = ("test_fingerprint", "fingerprint")
+    prints = [{str(manifest.get(name) or "") for manifest in manifests} for name in names]
+    return len(prints[0]) > 1 if "" not in prints[0] else len(prints[1] - {""}) > 1
+
+
+def _manifest(folder: RunFolder) -> Row:
     try:
-        return str(read_tree(folder.data / "manifest.json", missing_is_empty=True).get("fingerprint") or "")
+        return read_tree(folder.data / "manifest.json", missing_is_empty=True)
     except RunFolderError:
-        return ""
+        return {}
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

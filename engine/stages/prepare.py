@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.context import Context
-from engine.data.pack import Pack
+from engine.data.pack import Pack, fingerprint
 from engine.data.packing import pack
 from engine.data.patches import PatchSet
+from engine.data.sources.base import TEST
 from engine.data.splits import Division, divide
 from engine.pictures import PER_CLASS, save_grid
 from engine.randomness import permutation
@@ -102,6 +103,7 @@ def _manifest(packed: Pack, division: Division, messages: Sequence[str]) -> dict
     }
     return {
         "fingerprint": division.fingerprint,
+        "test_fingerprint": _test_fingerprint(packed, division),
         "source_fingerprint": packed.manifest.fingerprint,
         "layout": packed.manifest.kind,
         "name": packed.manifest.name,
@@ -113,6 +115,12 @@ def _manifest(packed: Pack, division: Division, messages: Sequence[str]) -> dict
         "files_without_label": list(packed.manifest.unlisted),
         "warnings": list(messages),
     }
+
+
+def _test_fingerprint(packed: Pack, division: Division) -> str:
+    """The same for the same test patches, whatever was trained on."""
+    rows = division.test
+    return fingerprint(packed.sha1[rows], packed.labels[rows], np.full(len(rows), TEST, np.uint8))
 
 
 def _left_out(packed: Pack) -> Iterator[str]:

@@ -15,6 +15,7 @@ from textual.widgets import Static
 from engine.spec.errors import HistotuiError, RunFolderError
 from engine.spec.scores import read_score_trees
 from histotui.ask import Asking, ask, hide_progress
+from histotui.formats import number
 from histotui.graphics import Graphics
 from histotui.look import line
 from histotui.report import result_notes, score_lines
@@ -194,7 +195,7 @@ def _matrices(run: RunSummary) -> Iterator[ConfusionMatrix]:
     yield ConfusionMatrix(run.answer, f"at threshold {threshold}")
     point = section(run.answer, "at_validation_threshold")
     if point:
-        yield ConfusionMatrix(point, f"at validation's threshold {point.get('threshold', 0):.3f}")
+        yield ConfusionMatrix(point, f"at validation's threshold {number(point.get('threshold'), 3)}")
 
 
 def _shown_of(run: RunSummary) -> tuple[object, ...]:

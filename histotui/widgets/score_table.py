@@ -40,17 +40,17 @@ COLUMNS: Sequence[Column] = (
     Column("trained on", 10, _value("trained_on"), from_width=_WIDE),
     Column("latent", 6, _value("latent")),
     Column("chan.", 5, _value("channels")),
-    Column("loss", 8, _number("loss"), "loss"),
+    Column("loss", 7, _number("loss"), "loss"),
     Column("accuracy", 8, _number("accuracy"), "accuracy"),
-    Column("AUC", 8, _number("auc"), "auc"),
+    Column("AUC", 7, _number("auc"), "auc"),
     Column("95 % interval", 14, lambda row: interval(row["auc_low"], row["auc_high"])),
-    Column("ECE", 8, _number("ece"), "ece", _WIDE),
+    Column("ECE", 7, _number("ece"), "ece", _WIDE),
     Column("study: loss", 11, _number("study_loss"), from_width=_WIDE),
     Column("acc.", 6, _number("study_accuracy"), from_width=_WIDE),
     Column("AUC", 6, _number("study_auc"), from_width=_WIDE),
     Column("study", 6, _number("study_auc")),
 )
-_NAME, _WIDE_NAME = 15, 24
+_NAME, _WIDE_NAME = 18, 26
 
 
 class ScoreTable(DataTable[Text]):
