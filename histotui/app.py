@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar
@@ -37,7 +38,7 @@ class HistoTUI(App[None]):
     CSS_PATH = "histotui.tcss"
     TITLE = "histotui"
     ENABLE_COMMAND_PALETTE = True
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (100, "-wide"), (140, "-very-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (140, "-very-wide")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "Help", id="help", key_display="?"),
         Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True),
@@ -92,7 +93,7 @@ class HistoTUI(App[None]):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGHUP):
             try:
-                loop.add_signal_handler(number, lambda code=number: self.exit(return_code=128 + code))
+                loop.add_signal_handler(number, partial(self.exit, return_code=128 + number))
             except (NotImplementedError, ValueError, RuntimeError):
                 # Only the main thread hears signals, and tests may run in another.
                 return

@@ -9,11 +9,10 @@ from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
 from histotui import console
-from histotui.details import readable
 from histotui.formats import NOTHING, interval, number, table
 from histotui.runs import section
 from histotui.settings import study_beside, written
-from histotui.summary import RunSummary, read_tree
+from histotui.summary import RunSummary, read_tree, readable
 
 Row = dict[str, Any]
 

@@ -2,14 +2,13 @@
 
 from typing import Any
 
-from engine.spec.errors import RunFolderError
 from engine.spec.events import EventReader
 from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.formats import duration, moment
 from histotui.report import print_report
 from histotui.runs import LIVE, Run, Stage
-from histotui.summary import RunSummary, read_tree, strings, summarize
+from histotui.summary import RunSummary, read_tree, readable, strings
 from histotui.views import losses, position, speed
 
 
@@ -24,14 +23,6 @@ def details(folder: RunFolder) -> dict[str, Any]:
         "warnings": list(folded(folder).warnings),
         "folder": str(folder.path.resolve()),
     }
-
-
-def readable(folder: RunFolder) -> RunSummary:
-    """The run's summary; RunFolderError where it cannot be read."""
-    summary = summarize(folder)
-    if not summary.config:
-        raise RunFolderError(f"{folder.id}: {summary.error}")
-    return summary
 
 
 def folded(folder: RunFolder) -> Run:

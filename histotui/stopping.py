@@ -9,9 +9,8 @@ from engine.spec.events import RunStarted, RunStopped, read_first, read_last
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console, launcher
-from histotui.details import readable
 from histotui.runs import LIVE, Life, life_of
-from histotui.summary import summarize
+from histotui.summary import readable, summarize
 
 _GRACE = 30.0
 _KILL_GRACE = 5.0

@@ -107,6 +107,14 @@ def summarize(folder: RunFolder, now: float | None = None) -> RunSummary:
         )
 
 
+def readable(folder: RunFolder) -> RunSummary:
+    """The run's summary; RunFolderError where it cannot be read."""
+    summary = summarize(folder)
+    if not summary.config:
+        raise RunFolderError(f"{folder.id}: {summary.error}")
+    return summary
+
+
 def _readable(folder: RunFolder, now: float) -> RunSummary:
     config, meta = read_tree(folder.config), read_tree(folder.meta, missing_is_empty=True)
     first, last = read_first(folder.events), read_last(folder.events)

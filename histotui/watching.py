@@ -9,11 +9,11 @@ from engine.spec.events import EventReader
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console
-from histotui.details import details, readable
+from histotui.details import details
 from histotui.follow import Follower, History, Interrupts, raise_unless_finished
 from histotui.launcher import start_engine
 from histotui.report import print_report
-from histotui.summary import read_tree
+from histotui.summary import read_tree, readable
 from histotui.views import choose_view
 
 _START_GRACE = 10.0

@@ -390,10 +390,10 @@ class TestDoctor:
 
 
 class TestBare:
-    def test_bare_points_to_run(self, bench: Bench) -> None:
+    def test_bare_needs_a_terminal_and_points_to_what_does_not(self, bench: Bench) -> None:
         result = bench()
         assert (result.code, result.out) == (2, "")
-        assert "histotui run --help" in result.err
+        assert "histotui --help" in result.err
 
     @pytest.mark.parametrize("arguments", [["-h"], ["run", "-h"], ["data", "-h"], ["data", "pack", "-h"]], ids=str)
     def test_help(self, bench: Bench, arguments: list[str]) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+WITH_NUMPY = {"decimation.py", "chart.py", "plot.py", "traces.py"}
+"""Curves are thinned as arrays; nothing else of the application needs them."""
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "scipy", "textual", "rich", "pydantic", "PIL", "h5py"}
 
 PROBE = """
@@ -46,11 +48,29 @@ def test_presets_need_pydantic_and_no_more(tmp_path: Path) -> None:
     assert modules_after(["presets"], tmp_path) & HEAVY == {"pydantic"}
 
 
+def modules_of(imports: str) -> set[str]:
+    probe = f"import sys\n{imports}\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    command = [sys.executable, "-c", probe]
+    said = subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    return set(said.stdout.split())
+
+
+def test_the_home_screen_needs_neither_arrays_nor_models() -> None:
+    assert modules_of("import histotui.app, histotui.screens.runs") & HEAVY == {"textual", "rich"}
+
+
+def test_no_screen_imports_what_belongs_to_the_engine() -> None:
+    screens = ", ".join(f"histotui.screens.{path.stem}" for path in (ROOT / "histotui" / "screens").glob("[a-z]*.py"))
+    assert not modules_of(f"import histotui.app, {screens}") & {"torch", "pandas", "sklearn", "scipy", "matplotlib"}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "histotui").rglob("*.py")), ids=lambda path: path.name)
 def test_of_the_engine_only_the_contract_is_imported(path: Path) -> None:
     of_engine = {name for name in imported(path) if name.partition(".")[0] == "engine"}
     assert all(name == "engine.spec" or name.startswith("engine.spec.") for name in of_engine)
-    assert not imported(path) & {"torch", "numpy"}
+    roots = {name.partition(".")[0] for name in imported(path)}
+    assert not roots & {"torch", "scipy", "sklearn"}
+    assert "numpy" not in roots or path.name in WITH_NUMPY
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "engine").rglob("*.py")), ids=lambda path: path.name)

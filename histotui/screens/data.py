@@ -121,17 +121,14 @@ class DataScreen(BenchScreen[None]):
             self._show_facts(answer)
             return
         self._answer = answer
-        if not answer.get("patches") and self._others():
-            self._split = self._others()[0]
-            self._page = 0
+        counts = answer.get("counts", {})
+        if counts and self._split not in counts:
+            # A source may have no training split, or patches that no split claims.
+            self._split, self._page = next(iter(counts)), 0
             self._show_page()
             return
-        self._show_counts(answer.get("counts", {}))
+        self._show_counts(counts)
         self._paint()
-
-    def _others(self) -> list[str]:
-        """Splits that have patches."""
-        return [name for name in self._answer.get("counts", {}) if name != self._split]
 
     def _show_counts(self, counts: Mapping[str, Mapping[str, int]]) -> None:
         lines = [line("patches by split and class", "bold")]
@@ -148,8 +145,8 @@ class DataScreen(BenchScreen[None]):
     def _paint(self) -> None:
         answer = self._answer
         pages, patches = answer.get("pages", 0), answer.get("patches", 0)
-        where = f"{self._split}, {_CLASSES[self._label]}: page {self._page + 1} of {pages}, {count(patches)} patches"
-        self.query_one("#page", Label).update(line(where if patches else f"{self._split}: no patches"))
+        place = f"page {self._page + 1} of {pages}, {count(patches)} patches" if patches else "no patches"
+        self.query_one("#page", Label).update(line(f"{self._split}, {_CLASSES[self._label]}: {place}"))
         path = Path(answer["picture"]) if answer.get("picture") else None
         self.query_one(Picture).show(path, finish=outlined if self._outlined else None)
 

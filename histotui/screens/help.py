@@ -6,9 +6,8 @@ from typing import ClassVar
 from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ActiveBinding
 from textual.widgets import Label, Static
 
 from histotui.preferences import config_path
@@ -30,7 +29,7 @@ class HelpScreen(BenchModal[None]):
             yield Label("\nMoving about", classes="hint")
             yield Static(self._keys(own=False))
             yield Static(
-                f"\nOther keys: a table [keys] in {config_path()}, such as\n  stop = \"f4\"\n"
+                f'\nOther keys: a table [keys] in {config_path()}, such as\n  stop = "f4"\n'
                 "with the names on the right. Shift and drag selects text.",
                 classes="hint",
                 markup=False,

@@ -55,15 +55,15 @@ class RunScreen(BenchScreen[None]):
 
     def __init__(self, run_id: str) -> None:
         super().__init__()
-        self._id = run_id
+        self._run_id = run_id
 
     @property
     def followed(self) -> frozenset[str]:
-        return frozenset({self._id})
+        return frozenset({self._run_id})
 
     def compose(self) -> ComposeResult:
-        run, folder = self.bench.summary(self._id), self.bench.folder(self._id)
-        yield TopBar(self._id)
+        run, folder = self.bench.summary(self._run_id), self.bench.folder(self._run_id)
+        yield TopBar(self._run_id)
         yield Static(id="heading")
         with TabbedContent(initial="log" if run and run.state == "failed" else "curves"):
             with TabPane("1 Curves", id="curves"):
@@ -86,7 +86,7 @@ class RunScreen(BenchScreen[None]):
         self.call_after_refresh(self._focus_tab)
 
     def _show_summary(self) -> None:
-        run = self.bench.summary(self._id)
+        run = self.bench.summary(self._run_id)
         if run is None:
             return
         self._show_heading(run)
@@ -94,17 +94,17 @@ class RunScreen(BenchScreen[None]):
         self.query_one(LogPane).show_error(run.error)
 
     def _show_snapshot(self) -> None:
-        snapshot = self.bench.snapshots.get(self._id)
+        snapshot = self.bench.snapshots.get(self._run_id)
         if snapshot is None:
             return
         self.query_one(CurvesPane).show(snapshot.curves, snapshot.run.stage)
         self.query_one(SamplesPane).show(snapshot.images)
         self.query_one(EventsPane).show(snapshot.events)
-        if run := self.bench.summary(self._id):
+        if run := self.bench.summary(self._run_id):
             self._show_heading(run)
 
     def _show_heading(self, run: RunSummary) -> None:
-        snapshot = self.bench.snapshots.get(self._id, Snapshot())
+        snapshot = self.bench.snapshots.get(self._run_id, Snapshot())
         self.query_one("#heading", Static).update(Text("\n").join((_title(run), _progress(run, snapshot))))
 
     def action_tab(self, name: str) -> None:
@@ -117,12 +117,12 @@ class RunScreen(BenchScreen[None]):
         (target or self.query_one(Tabs)).focus()
 
     def action_stop(self) -> None:
-        self.notify(f"{self._id}: stopping with a checkpoint", markup=False)
+        self.notify(f"{self._run_id}: stopping with a checkpoint", markup=False)
         self._perform(operations.stop)
 
     @work
     async def action_kill(self) -> None:
-        question = Confirm(f"Kill {self._id}?", "what it did since its last checkpoint is lost")
+        question = Confirm(f"Kill {self._run_id}?", "what it did since its last checkpoint is lost")
         if await self.app.push_screen_wait(question):
             self._perform(operations.kill)
 
@@ -130,14 +130,14 @@ class RunScreen(BenchScreen[None]):
         self._perform(partial(operations.resume, engines=self.bench.engines))
 
     def _perform(self, operation: Callable[[RunFolder], str]) -> None:
-        folder = self.bench.folder(self._id)
+        folder = self.bench.folder(self._run_id)
         self.bench.perform(partial(operation, folder), [folder])
 
     def action_like(self) -> None:
-        self.bench.new_run(self._id)
+        self.bench.new_run(self._run_id)
 
     def action_copy(self) -> None:
-        self.bench.copy_command(self._id)
+        self.bench.copy_command(self._run_id)
 
     def action_leave(self) -> None:
         if self.has_class("-full"):
