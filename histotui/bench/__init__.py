@@ -1,0 +1,1 @@
+"""Benchmarks of the application and of the commands, each beside its limit."""
