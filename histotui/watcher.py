@@ -106,23 +106,25 @@ class _Follower:
     def __init__(self, folder: RunFolder) -> None:
         self._reader = EventReader(folder.events)
         self._snapshot: Snapshot | None = None
+        self._error = ""
         self._run, self._book = Run(), CurveBook()
         self._images: list[ImageSaved] = []
         self._events: deque[Event] = deque(maxlen=_EVENTS_KEPT)
 
     def read(self) -> Snapshot | None:
         """The run as it is now; None where nothing was said since the last call."""
-        error = ""
+        error, events = self._error, list[Event]()
         try:
             events = self._reader.read()
         except HistotuiError as fault:
-            events, error = [], str(fault)
-        first = self._snapshot is None
-        if not events and not first and error == (self._snapshot.error if self._snapshot else ""):
+            error = str(fault)
+        if self._snapshot is not None and not events and error == self._error:
             return None
+        self._error = error
         for event in events:
             self._take(event)
-        self._snapshot = Snapshot(self._run, self._book.snapshot(), tuple(self._images), tuple(self._events), error)
+        images, said = tuple(self._images), tuple(self._events)
+        self._snapshot = Snapshot(self._run, self._book.snapshot(), images, said, error)
         return self._snapshot
 
     def _take(self, event: Event) -> None:
