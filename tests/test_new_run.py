@@ -39,7 +39,7 @@ FITS = {"fits": True, "device": "cpu", "data": {"splits": {"train": 30}}, "warni
 class Launching(HistoTUI):
     """The application with this screen alone, and nothing that follows runs."""
 
-    CSS_PATH = Path(histotui.app.__file__).with_name("histotui.tcss")
+    CSS_PATH = str(Path(histotui.app.__file__).with_name("histotui.tcss"))
 
     def __init__(self, root: Path, base: str | None = None) -> None:
         super().__init__(RunStore(root), Graphics("off", "off in tests"))
@@ -182,20 +182,24 @@ class TestForm:
 
 
 class TestConsequences:
-    def test_the_engine_is_asked_once_after_typing(self, bench: Bench, asked: list[RunConfig]) -> None:
+    def test_the_engine_is_asked_once_after_typing(
+        self, bench: Bench, asked: list[RunConfig], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
             await when(pilot, lambda: len(asked) == 1 and "fits" in app.consequences)
-            new_run.DEBOUNCE = 0.3
+            monkeypatch.setattr(new_run, "DEBOUNCE", 3600)
             field = app.form.control_of("generator.epochs")
             assert isinstance(field, Input)
             for field.value in ("1", "12", "123"):
-                pass
-            await pilot.pause()
+                await pilot.pause()
+            # The last answer stays until there is another.
             assert "asking the engine" in app.consequences and "fits" in app.consequences
+            monkeypatch.setattr(new_run, "DEBOUNCE", 0.02)
+            field.value = "1234"
             await when(pilot, lambda: len(asked) == 2 and "asking" not in app.consequences)
 
         go(bench, steps)
-        assert [config.generator.epochs for config in asked if config.generator] == [100, 123]
+        assert [config.generator.epochs for config in asked if config.generator] == [100, 1234]
 
     def test_a_superseded_question_is_called_off(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         questions: list[Asking] = []

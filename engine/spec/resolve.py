@@ -165,7 +165,7 @@ def _explain(detail: ErrorDetails) -> str:
         case "value_error":
             return f"{path}: {detail['ctx']['error']}" if path else str(detail["ctx"]["error"])
         case _:
-            said = detail["msg"].removeprefix("Input ")
+            said = detail["msg"].removeprefix("Input ").removeprefix("String ")
             return f"{path}: {_shown(detail['input'])} is not allowed; it {said}"
 
 

@@ -21,11 +21,11 @@ from engine.spec.errors import ConfigError, HistotuiError
 from engine.spec.resolve import Tree, differences, dump, flatten
 from engine.spec.run_folder import check_name
 from histotui.ask import Asking, ask, hide_progress
+from histotui.formats import size
 from histotui.launcher import start_engine
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.settings import TISSUE, command_for, quickened, with_absolute_paths
-from histotui.starting import shortages
 from histotui.starting_points import StartingPoint, built_in, earlier_runs, find_point, yours
 from histotui.store import RunStore, runs_root
 from histotui.suggesting import SourceSuggester
@@ -297,8 +297,7 @@ class NewRunScreen(BenchScreen[str | None]):
         """Whether to start: it fits, or the user will have it all the same."""
         if needs.get("fits", True):
             return True
-        reason = "; ".join(shortages(needs))
-        return await self.app.push_screen_wait(Confirm("It does not fit. Start it all the same?", reason))
+        return await self.app.push_screen_wait(Confirm("It does not fit. Start it all the same?", _shortage(needs)))
 
     async def _start(self, config: RunConfig) -> None:
         try:
@@ -419,7 +418,7 @@ class NewRunScreen(BenchScreen[str | None]):
         if isinstance(target, ConfigForm):
             target.focus_field()
         else:
-            _first_focusable(target).focus()
+            self.set_focus(_first_focusable(target))
 
     def _reveal(self, pane: str) -> None:
         self._pane = pane
@@ -434,6 +433,15 @@ class NewRunScreen(BenchScreen[str | None]):
 
     def _tell(self, text: str) -> None:
         self.notify(clean(text), markup=False)
+
+
+def _shortage(needs: Tree) -> str:
+    """What there is too little of, in the fewest words."""
+    for what, need, room in (("memory", "peak_bytes", "available_bytes"), ("disk", "disk_bytes", "disk_free_bytes")):
+        if needs.get(need, 0) > needs.get(room, 0):
+            return f"{size(needs[need])} of {what} needed, {size(needs[room])} free"
+    return ""
+
 
 def _first_focusable(widget: Widget) -> Widget:
     return widget if widget.can_focus else next(child for child in widget.query(Widget) if child.can_focus)

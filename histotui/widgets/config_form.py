@@ -220,11 +220,11 @@ class ConfigForm(Vertical):
         """Put the cursor where something is wrong."""
         wrong = next((entry.path for entry in self._fields if entry.path in self.reading.errors), None)
         if wrong is not None:
-            self.control_of(wrong).focus()
+            self._go_to(wrong)
 
     def focus_field(self) -> None:
         """Put the cursor into the form, on its first field if nowhere yet."""
-        self.control_of(self._fields[0].path).focus()
+        self._go_to(self._fields[0].path)
 
     def control_of(self, path: str) -> Widget:
         """The widget that a setting is typed into."""
@@ -234,7 +234,7 @@ class ConfigForm(Vertical):
         """Go to the next or the previous field."""
         place = self._place()
         if 0 <= place + by < len(self._fields):
-            self.control_of(self._fields[place + by].path).focus()
+            self._go_to(self._fields[place + by].path)
 
     def action_section(self, by: int) -> None:
         """Go to the first field of the next section, or of this one or the previous."""
@@ -243,8 +243,12 @@ class ConfigForm(Vertical):
         ahead = [first for first in firsts if first > place] if by > 0 else [f for f in firsts if f < place][::-1]
         if ahead:
             control = self.control_of(self._fields[ahead[0]].path)
-            control.focus(scroll_visible=False)
+            self.screen.set_focus(control, scroll_visible=False)
             self.query_one(Fields).scroll_to_widget(control.parent or control, top=True, animate=False)  # type: ignore[arg-type]
+
+    def _go_to(self, path: str) -> None:
+        # Widget.focus waits for its turn, and keys that are typed fast would still go to the field before.
+        self.screen.set_focus(self.control_of(path))
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
