@@ -20,6 +20,7 @@ QUERIES: Mapping[str, str] = MappingProxyType(
         "devices": "engine.device:describe_devices",
         "preflight": "engine.preflight:answer_preflight",
         "inspect": "engine.data.inspection:answer_inspect",
+        "patches": "engine.data.browsing:answer_patches",
         "pack": "engine.data.packing:answer_pack",
         "export": "engine.data.export:answer_export",
         "comparison": "engine.comparing:answer_comparison",
