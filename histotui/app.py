@@ -1,6 +1,7 @@
 """HistoTUI: the application. Screens show what the follow worker reads; runs never depend on it."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -12,7 +13,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.screen import Screen
 
 from engine.spec.errors import HistotuiError
@@ -45,11 +46,12 @@ class HistoTUI(App[None]):
         Binding("ctrl+g", "cycle_images", "Images", id="images", show=False),
     ]
 
-    listing: reactive[tuple[RunSummary, ...] | None] = reactive(None)
+    # Plain variables that can be watched: a reactive one of the application's repaints the whole screen.
+    listing: var[tuple[RunSummary, ...] | None] = var(None)
     """Every run, newest first; None before the first look."""
-    snapshots: reactive[Mapping[str, Snapshot]] = reactive(MappingProxyType({}))
+    snapshots: var[Mapping[str, Snapshot]] = var(MappingProxyType({}))
     """The runs whose events are followed, by id."""
-    devices: reactive[tuple[DeviceLoad, ...]] = reactive(())
+    devices: var[tuple[DeviceLoad, ...]] = var(())
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class HistoTUI(App[None]):
         self._leave_on_signals()
         self.theme_changed_signal.subscribe(self, lambda theme: self.memory.remember(theme=theme.name))
         self.push_screen(RunsScreen())
+        self.call_after_refresh(_collect_less)
         self._follow()
         self._measure_devices()
 
@@ -229,6 +232,12 @@ class HistoTUI(App[None]):
     def _first_theme(self) -> str:
         wanted = self.settings.theme or self.memory.state.theme
         return wanted if wanted in self.available_themes else THEMES[0].name
+
+
+def _collect_less() -> None:
+    """Leave alone what stays for good: half of a repaint's time is the search for cycles among thousands of strips."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def run_application(root: Path, settings: Settings, graphics: Graphics) -> int:

@@ -297,7 +297,8 @@ class Chart(Widget, can_focus=True):
         self._drawn = time.monotonic()
         message = self._why_empty()
         self._plot.display, self._message.display = not message, bool(message)
-        self._message.update(message)
+        if message:
+            self._message.update(message)
         self._write_head()
         self._write_foot()
         if not message:
@@ -378,11 +379,11 @@ class Chart(Widget, can_focus=True):
             parts += [
                 Content.assemble((f"{trace.mark} ", trace.style), trace.label) for trace in self._traces if trace.label
             ]
-        self._head.update(_packed(parts, self.size.width, self._text_rows, Content.styled(settings, "dim")))
+        _write(self._head, _packed(parts, self.size.width, self._text_rows, Content.styled(settings, "dim")))
 
     def _write_foot(self) -> None:
         parts = [Content(part) for part in self.readout()]
-        self._foot.update(_packed(parts, self.size.width, self._text_rows))
+        _write(self._foot, _packed(parts, self.size.width, self._text_rows))
 
     @property
     def _text_rows(self) -> int:
@@ -483,6 +484,14 @@ class Chart(Widget, can_focus=True):
         if canvas.region.contains(event.screen_x, event.screen_y):
             x, _ = self._plot.get_coordinate_from_pixel(event.screen_x - canvas.region.x, 0)
             self._set_cursor(next_point(self._named(), x, 0))
+
+
+def _write(place: Static, content: Content) -> None:
+    """Change what is said, and lay out the screen only where it takes other rows than before: that is slow."""
+    before = place.content
+    if not (isinstance(before, Content) and content.is_same(before)):
+        rows = before.plain.count("\n") if isinstance(before, Content) and before else None
+        place.update(content, layout=rows != content.plain.count("\n"))
 
 
 def _packed(parts: Sequence[Content], columns: int, rows: int, right: Content | None = None) -> Content:

@@ -1,6 +1,7 @@
 """RunPreview: the highlighted run at a glance: state, losses, scores and the newest sample grid."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from rich.text import Text
 from textual.app import ComposeResult
@@ -34,6 +35,9 @@ class RunPreview(Vertical):
     def __init__(self, graphics: Graphics, id: str | None = None) -> None:
         super().__init__(id=id)
         self._graphics = graphics
+        self._lines: list[Text] = []
+        self._rows: object = None
+        self._newest: tuple[Path | None, str] = (None, "")
 
     def compose(self) -> ComposeResult:
         yield Static(id="facts")
@@ -41,14 +45,25 @@ class RunPreview(Vertical):
 
     def show(self, run: RunSummary | None, snapshot: Snapshot | None) -> None:
         """Show this run; None for an empty table."""
-        facts = Text("\n").join(_lines(run, snapshot)) if run else Text()
-        self.query_one("#facts", Static).update(facts)
-        picture = self.query_one(Picture)
-        images = snapshot.images if snapshot else ()
-        if run and images:
-            picture.show(run.folder.path / images[-1].path, images[-1].caption)
-        else:
-            picture.show(None)
+        lines = list(_lines(run, snapshot)) if run else []
+        if lines != self._lines:
+            facts = self.query_one("#facts", Static)
+            # A layout of the screen takes many times as long as these lines.
+            rows = [-(-line.cell_len // max(1, facts.size.width)) for line in lines], run and run.error
+            facts.update(Text("\n").join(lines), layout=rows != self._rows)
+            self._lines, self._rows = lines, rows
+        newest = _newest(run, snapshot)
+        if newest != self._newest:
+            self._newest = newest
+            self.query_one(Picture).show(*newest)
+
+
+def _newest(run: RunSummary | None, snapshot: Snapshot | None) -> tuple[Path | None, str]:
+    """The newest picture and what is said of it."""
+    if run is None or snapshot is None or not snapshot.images:
+        return None, ""
+    image = snapshot.images[-1]
+    return run.folder.path / image.path, image.caption
 
 
 def _lines(run: RunSummary, snapshot: Snapshot | None) -> Iterator[Text]:
