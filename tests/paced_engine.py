@@ -1,0 +1,52 @@
+"""Stands in for the engine: logs half of a run, waits until the file `go` lies beside the runs, then finishes it."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import fake_engine
+
+from engine.spec.events import EventWriter, Metrics, Progress, RunStarted, StageStarted
+from engine.spec.process import ProcessIdentity, RunLock
+from engine.spec.run_folder import RunFolder
+
+HALF, TOTAL = 20, 40
+_GIVEN_UP = 90.0
+"""Seconds after which it ends, so that a test that fails doesn't leave it behind for good."""
+
+
+def main(arguments: list[str]) -> int:
+    if arguments[0] == "answer":
+        return fake_engine.main(arguments)
+    folder = RunFolder(Path(arguments[0]))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    lock = RunLock(folder.lock)
+    lock.acquire()
+    ProcessIdentity.current().write(folder.process)
+    with EventWriter(folder.events) as events:
+        events.write(RunStarted(device="cpu (paced)"))
+        events.write(StageStarted(stage="classifier"))
+        _log(events, range(1, HALF + 1))
+        deadline = time.monotonic() + _GIVEN_UP
+        while not go_file(folder.path.parent).exists():
+            if time.monotonic() > deadline:
+                return 1
+            time.sleep(0.02)
+        _log(events, range(HALF + 1, TOTAL + 1))
+        return fake_engine.finish(folder, events)
+
+
+def go_file(runs: Path) -> Path:
+    """The file whose being there lets every run of this folder go on."""
+    return runs.with_name("go")
+
+
+def _log(events: EventWriter, steps: range) -> None:
+    for step in steps:
+        events.write(Progress(stage="classifier", step=step, total=TOTAL))
+        events.write(Metrics(stage="classifier", step=step, epoch=1, values={"bce": 1 / step}))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
