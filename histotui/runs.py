@@ -26,6 +26,7 @@ State = Literal["queued", "running", "stalled", "finished", "failed", "stopped",
 Outcome = RunFinished | RunFailed | RunStopped
 
 LIVE: frozenset[State] = frozenset({"queued", "running", "stalled"})
+RESUMABLE: frozenset[State] = frozenset({"failed", "stopped", "lost"})
 
 # Seconds. On another host there is only the log to go by.
 _QUEUED = 10

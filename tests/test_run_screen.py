@@ -184,7 +184,7 @@ def test_settings_that_differ_from_the_preset_are_marked(bench: Bench) -> None:
     async def script(pilot: "Pilot[None]") -> None:
         await opened(pilot)
         await pilot.press("4")
-        await until(pilot, lambda: "1 settings differ" in text_of(pilot.app.screen))
+        await until(pilot, lambda: "1 setting differs" in text_of(pilot.app.screen))
         await until(pilot, lambda: "▸ generator.epochs = 7  (preset: 100)" in text_of(pilot.app.screen))
 
     play(bench, script, (120, 60))

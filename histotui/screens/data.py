@@ -27,7 +27,11 @@ Tree = dict[str, Any]
 
 TISSUE = "tissue"
 _CLASSES = ("normal", "tumour")
-_HINT = "a folder of patches, a run's id, or tissue for the built-in one; enter looks at it"
+_HINT = "/ takes a folder of patches, the id of a run, or tissue for the built-in one"
+
+
+class _Patches(Vertical, can_focus=True):
+    """The page of patches; it has the keys, for what scrolls would take those that turn pages."""
 
 
 class DataScreen(BenchScreen[None]):
@@ -66,14 +70,14 @@ class DataScreen(BenchScreen[None]):
         with Horizontal():
             with VerticalScroll(id="facts"):
                 yield Static(id="found")
-            with Vertical(id="patches"):
+            with _Patches(id="patches"):
                 yield Label("", id="page", markup=False)
                 yield Picture(self.bench.graphics, empty="no patches here", full=True)
         yield Label("", id="said", markup=False)
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.query_one("#facts").focus()
+        self.query_one("#patches").focus()
         self._show_page()
 
     def _data(self) -> Tree:
@@ -181,7 +185,7 @@ class DataScreen(BenchScreen[None]):
     @on(Input.Submitted, "#source")
     def _look_at(self, event: Input.Submitted) -> None:
         self._source, self._split, self._label, self._page = event.value.strip() or TISSUE, "train", 0, 0
-        self.query_one("#facts").focus()
+        self.query_one("#patches").focus()
         self._show_page()
 
     def _say(self, text: str) -> None:

@@ -24,7 +24,8 @@ class HelpScreen(BenchModal[None]):
         self._active = list(bindings)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(classes="dialog"):
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title, dialog.border_subtitle = "Keys", "↑ ↓ scroll, esc leaves"
             yield Static(self._keys(own=True))
             yield Label("\nMoving about", classes="hint")
             yield Static(self._keys(own=False))

@@ -14,10 +14,11 @@ from engine.spec.run_folder import RunFolder
 from histotui import operations
 from histotui.formats import duration, interval, number
 from histotui.look import bar, joined, line, state_text
-from histotui.runs import LIVE, expected_stages
+from histotui.runs import LIVE, RESUMABLE, expected_stages
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Confirm
 from histotui.summary import RunSummary
+from histotui.text import clean_line
 from histotui.views import position, speed
 from histotui.watcher import Snapshot
 from histotui.widgets.config_pane import ConfigPane
@@ -56,6 +57,7 @@ class RunScreen(BenchScreen[None]):
     def __init__(self, run_id: str) -> None:
         super().__init__()
         self._run_id = run_id
+        self._state = ""
 
     @property
     def followed(self) -> frozenset[str]:
@@ -90,6 +92,10 @@ class RunScreen(BenchScreen[None]):
         if run is None:
             return
         self._show_heading(run)
+        if run.state != self._state:
+            # The footer is made anew, which takes as long as painting the screen.
+            self._state = run.state
+            self.refresh_bindings()
         self.query_one(EvaluationPane).show(run)
         self.query_one(LogPane).show_error(run.error)
 
@@ -105,7 +111,9 @@ class RunScreen(BenchScreen[None]):
 
     def _show_heading(self, run: RunSummary) -> None:
         snapshot = self.bench.snapshots.get(self._run_id, Snapshot())
-        self.query_one("#heading", Static).update(Text("\n").join((_title(run), _progress(run, snapshot))))
+        # Its two lines keep their height, so that nothing has to be laid out anew.
+        heading = Text("\n").join((_title(run), _progress(run, snapshot)))
+        self.query_one("#heading", Static).update(heading, layout=False)
 
     def action_tab(self, name: str) -> None:
         self.query_one(TabbedContent).active = name
@@ -115,6 +123,13 @@ class RunScreen(BenchScreen[None]):
         pane = self.query_one(f"#{self.query_one(TabbedContent).active}", TabPane)
         target = next((widget for widget in pane.query("*") if widget.focusable and widget.display), None)
         (target or self.query_one(Tabs)).focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what can be done to a run in this state has a key."""
+        run = self.bench.summary(self._run_id)
+        if run is None or action not in ("stop", "kill", "resume"):
+            return True
+        return run.state in (RESUMABLE if action == "resume" else LIVE)
 
     def action_stop(self) -> None:
         self.notify(f"{self._run_id}: stopping with a checkpoint", markup=False)
@@ -150,14 +165,15 @@ def _title(run: RunSummary) -> Text:
     score = run.answer
     spread = interval(score.get("auc_low"), score.get("auc_high"))
     auc = f"test AUC {number(score.get('auc'))} {spread}" if score else ""
-    name, device = line(run.name or run.preset, "bold"), line(run.device, "dim")
-    return Text.assemble(state_text(run.state), "  ", name, "  ", (auc, "bold"), "  ", device)
+    return Text.assemble(state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", (auc, "bold"))
 
 
 def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
     if run.state not in LIVE:
         took = f"took {duration(run.seconds)}" if run.seconds is not None else ""
-        return line(joined([run.error.split("\n")[0], took]), "red" if run.error else "dim")
+        source = clean_line(str(run.config.get("data", {}).get("source", "")))
+        made_of = joined([run.preset, f"on {source}" if source else ""], " ")
+        return line(joined([run.error.split("\n")[0], made_of, took, run.device]), "red" if run.error else "dim")
     stages = expected_stages(run.config)
     stage = snapshot.run.stages.get(snapshot.run.stage)
     if stage is None:

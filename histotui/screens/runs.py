@@ -16,7 +16,7 @@ from engine.spec.run_folder import RunFolder, check_name
 from histotui import operations
 from histotui.filters import matching
 from histotui.look import line
-from histotui.runs import LIVE
+from histotui.runs import LIVE, RESUMABLE
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Choice, Confirm, TextPrompt
 from histotui.sorting import sort
@@ -41,7 +41,7 @@ class RunsScreen(BenchScreen[None]):
     DEFAULT_CSS = """
     RunsScreen #filter { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
     RunsScreen.-filtering #filter { display: block; }
-    RunsScreen #status { height: 1; padding: 0 1; color: $text-muted; }
+    RunsScreen #status { width: 1fr; height: 1; padding: 0 1; color: $text-muted; }
     RunsScreen #empty { height: 1fr; padding: 1 3; display: none; }
     RunsScreen.-empty #empty { display: block; }
     RunsScreen.-empty Horizontal { display: none; }
@@ -49,15 +49,14 @@ class RunsScreen(BenchScreen[None]):
     RunsScreen.-preview.-very-wide RunPreview { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", id="open", priority=False),
         Binding("n", "new", "New", id="new", tooltip="Configure and launch a run"),
         Binding("c", "compare", "Compare", id="compare", tooltip="Put the selected runs side by side"),
         Binding("s", "stop", "Stop", id="stop", tooltip="Stop with a checkpoint"),
-        Binding("r", "resume", "Resume", id="resume", tooltip="Go on from the last checkpoint"),
+        Binding("r,R", "resume", "Resume", id="resume", show=False, tooltip="Go on from the last checkpoint"),
         Binding("slash", "filter", "Filter", id="filter", key_display="/"),
-        Binding("x,delete", "trash", "Trash", id="trash", tooltip="Move to the trash"),
+        Binding("x,delete", "trash", "Trash", id="trash", show=False, tooltip="Move to the trash"),
         Binding("D", "data", "Data", id="data", tooltip="Look at patches"),
-        Binding("l", "like", "Like this", id="like", show=False, tooltip="Configure a run like this one"),
+        Binding("l,L", "like", "Like this", id="like", show=False, tooltip="Configure a run like this one"),
         Binding("u", "restore", "Restore", id="restore", show=False, tooltip="Bring a run back from the trash"),
         Binding("e", "rename", "Rename", id="rename", show=False),
         Binding("t", "tag", "Tags", id="tags", show=False, tooltip="Change the tags of the selected runs"),
@@ -84,7 +83,7 @@ class RunsScreen(BenchScreen[None]):
     def on_mount(self) -> None:
         state = self.bench.memory.state
         self._order, self._expression = state.sort, state.filter
-        self._error = ""
+        self._error = self._said = ""
         self.query_one("#filter", Input).value = self._expression
         self.set_class(bool(self._expression), "-filtering")
         self.set_class(state.preview, "-preview")
@@ -106,16 +105,27 @@ class RunsScreen(BenchScreen[None]):
     def _table(self) -> RunTable:
         return self.query_one(RunTable)
 
+    def on_screen_resume(self) -> None:
+        # What came while another screen lay above was not shown.
+        self._show_runs()
+
     def _show_runs(self) -> None:
+        if not self.is_active:
+            return
         listing = self.bench.listing
         if listing is None:
-            self.query_one("#status", Label).update("looking for runs …")
+            self._say("looking for runs …")
             return
         shown = self._chosen_and_sorted(listing)
         self.set_class(not listing, "-empty")
         self._table.show(shown, gaps_of(listing), time.time(), self._order)
-        self.query_one("#status", Label).update(line(self._status(len(shown), listing)))
+        self._say(self._status(len(shown), listing))
         self._show_preview()
+
+    def _say(self, status: str) -> None:
+        if status != self._said:
+            self._said = status
+            self.query_one("#status", Label).update(line(status), layout=False)
 
     def _chosen_and_sorted(self, listing: Sequence[RunSummary]) -> list[RunSummary]:
         try:
@@ -131,11 +141,19 @@ class RunsScreen(BenchScreen[None]):
         number = f"{shown:,} of {len(listing):,} runs" if shown != len(listing) else f"{len(listing):,} runs"
         marked = len(self._table.marked)
         selected = f", {marked} selected" if marked else ""
-        order = f", by {self._order.removeprefix('-')}" if shown else ": none match the filter, which escape clears"
-        return f"{number}{selected}{order}"
+        order = f", by {self._ordered_by()}" if shown else ": none match the filter, which escape clears"
+        return f"{number}{selected}{order}{self._what_next()}"
+
+    def _ordered_by(self) -> str:
+        field = self._order.removeprefix("-")
+        return next((column.title for column in COLUMNS if column.field == field), field)
+
+    def _what_next(self) -> str:
+        run = self.bench.summary(self._table.current or "")
+        return f"; {run.state}: r goes on from its last checkpoint" if run and run.state in RESUMABLE else ""
 
     def _show_preview(self) -> None:
-        if self.is_mounted and self._has_preview():
+        if self.is_active and self.is_mounted and self._has_preview():
             current = self._table.current
             run = self.bench.summary(current) if current else None
             self.query_one(RunPreview).show(run, self.bench.snapshots.get(current or ""))
@@ -144,7 +162,7 @@ class RunsScreen(BenchScreen[None]):
     def _follow_highlight(self) -> None:
         self._show_preview()
         if self.bench.listing is not None:
-            self.query_one("#status", Label).update(line(self._status(self._table.total, self.bench.listing)))
+            self._say(self._status(self._table.total, self.bench.listing))
 
     @on(DataTable.RowSelected)
     def action_open(self) -> None:

@@ -1,14 +1,17 @@
 """ConfigPane: a run's settings, with those that differ from its preset first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from rich.console import Group
+from rich.table import Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from histotui.look import line
+from histotui.text import clean_line
 
 
 class ConfigPane(VerticalScroll):
@@ -23,29 +26,36 @@ class ConfigPane(VerticalScroll):
         self._config = config
 
     def compose(self) -> ComposeResult:
-        yield Static(Text("\n").join(settings_lines(self._config)))
+        yield Static(settings_table(self._config))
 
 
-def settings_lines(config: Mapping[str, Any]) -> Iterator[Text]:
-    """The settings as `--set` takes them, a mark before those that the preset has otherwise."""
+def settings_table(config: Mapping[str, Any]) -> Group:
+    """The settings as `--set` takes them, first and marked those that the preset has otherwise."""
     # The presets' models take a tenth of a second to import.
     from engine.spec.resolve import fields, flatten
-    from histotui.settings import departures, written
+    from histotui.settings import departures
 
     changed = {path: old for path, old, _ in departures(config)}
     meanings = dict(fields())
-    yield line(
-        f"{len(changed)} settings differ from the preset {config.get('preset')}, marked ▸"
-        if changed
-        else f"as the preset {config.get('preset')} has it",
-        "bold",
-    )
-    for path, value in flatten(dict(config)):
-        mark, style = ("▸ ", "bold") if path in changed else ("  ", "")
-        before = f"  (preset: {written(changed[path])})" if path in changed else ""
-        yield Text.assemble(
-            (mark, "yellow"),
-            line(f"{path} = {written(value)}", style),
-            line(before, "yellow"),
-            line(f"  {meanings.get(path, '')}", "dim"),
-        )
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for path, value in sorted(flatten(dict(config)), key=lambda setting: setting[0] not in changed):
+        table.add_row(_setting(path, value, changed), line(meanings.get(path, ""), "dim"))
+    for column in table.columns:
+        column.no_wrap, column.overflow = False, "fold"
+    return Group(line(_differences(changed, clean_line(str(config.get("preset")))), "bold"), table)
+
+
+def _differences(changed: Mapping[str, Any], preset: str) -> str:
+    if not changed:
+        return f"as the preset {preset} has it"
+    settings = "setting differs" if len(changed) == 1 else "settings differ"
+    return f"{len(changed)} {settings} from the preset {preset}, marked ▸"
+
+
+def _setting(path: str, value: object, changed: Mapping[str, Any]) -> Text:
+    from histotui.settings import written
+
+    if path not in changed:
+        return Text(clean_line(f"  {path} = {written(value)}"))
+    before = clean_line(f"  (preset: {written(changed[path])})")
+    return Text.assemble(("▸ ", "yellow"), (clean_line(f"{path} = {written(value)}"), "bold"), (before, "yellow"))

@@ -29,11 +29,10 @@ class CurvesPane(Horizontal):
     CurvesPane OptionList { width: 29; height: 1fr; border: none; background: $surface; padding: 0 1; }
     CurvesPane > #charts { width: 1fr; height: 1fr; grid-size: 1; }
     CurvesPane Chart { padding: 0 1; }
-    .-narrow CurvesPane OptionList { width: 20; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("a", "next_axis", "Axis", id="x-axis", tooltip="Steps, epochs or time along the bottom"),
-        Binding("g", "other_side", "List", id="metric-list", tooltip="Between the list of metrics and the chart"),
+        Binding("t,a", "next_axis", "Axis", id="x-axis", tooltip="Steps, epochs or time along the bottom"),
+        Binding("g", "other_side", "List", id="metric-list", tooltip="To the chart with its own keys, and back"),
     ]
 
     def __init__(self, memory: Memory, id: str | None = None) -> None:

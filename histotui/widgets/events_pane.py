@@ -17,7 +17,7 @@ class EventsPane(Vertical):
     """The run's events as they come."""
 
     DEFAULT_CSS = """
-    EventsPane Log { height: 1fr; }
+    EventsPane Log { height: 1fr; scrollbar-size-horizontal: 0; }
     """
 
     def __init__(self, id: str | None = None) -> None:
@@ -25,7 +25,7 @@ class EventsPane(Vertical):
         self._last: Event | None = None
 
     def compose(self) -> ComposeResult:
-        yield Label("time (local)  event", classes="hint")
+        yield Label("time      stage        event           what", classes="hint")
         yield Log()
 
     def show(self, events: Sequence[Event]) -> None:
@@ -40,12 +40,15 @@ def event_line(event: Event) -> str:
     """One event on a line."""
     at = time.strftime("%H:%M:%S", time.localtime(event.time))
     parts = [
-        f"{part.name} {_shown(value)}"
+        _shown(part.name, value)
         for part in fields(event)
-        if part.name != "time" and (value := getattr(event, part.name)) not in ("", None)
+        if part.name not in ("time", "stage") and (value := getattr(event, part.name)) not in ("", None)
     ]
-    return clean_line(f"{at}      {event.type:<15} {', '.join(parts)}")
+    stage = getattr(event, "stage", "")
+    return clean_line(f"{at}  {stage:<12} {event.type:<15} {', '.join(parts)}")
 
 
-def _shown(value: object) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+def _shown(name: str, value: object) -> str:
+    # A message and a caption need no name.
+    said = number(value) if isinstance(value, float) else str(value)
+    return said if name in ("message", "caption") else f"{name} {said}"

@@ -15,6 +15,7 @@ from histotui.look import line
 
 _SECONDS = 0.5
 _KEPT = 5000
+_EMPTY = "nothing here: the log is for what goes wrong; 6 shows what has happened"
 
 
 class LogPane(Vertical):
@@ -38,13 +39,14 @@ class LogPane(Vertical):
         super().__init__(id=id)
         self._tail, self._lines = LogTail(path), list[str]()
         self._place = -1
+        self._error = ""
         self._seen = False
 
     def compose(self) -> ComposeResult:
         yield Label("", id="error", markup=False)
         yield Input(placeholder="text to look for", id="search", compact=True)
         yield Log(max_lines=_KEPT)
-        yield Label("the log is empty so far", id="found", markup=False)
+        yield Label(_EMPTY, id="found", markup=False)
 
     def on_mount(self) -> None:
         self._follow()
@@ -57,6 +59,9 @@ class LogPane(Vertical):
 
     def show_error(self, error: str) -> None:
         """Show why the run failed; nothing for one that did not."""
+        if error == self._error:
+            return
+        self._error = error
         self.set_class(bool(error), "-failed")
         self.query_one("#error", Label).update("\n".join(line(part).plain for part in error.split("\n")))
 

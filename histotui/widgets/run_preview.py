@@ -14,12 +14,11 @@ from histotui.graphics import Graphics
 from histotui.look import joined, line, state_text
 from histotui.runs import LIVE
 from histotui.summary import RunSummary
-from histotui.text import fit
 from histotui.views import position
 from histotui.watcher import Snapshot
 from histotui.widgets.picture import Picture
 
-_SPARK = 18
+_SPARK, _NAME = 18, 15
 _CURVES = 6
 
 
@@ -97,10 +96,15 @@ def _of_newest_stage(curves: tuple[Curve, ...]) -> list[Curve]:
     return [curve for curve in curves if curve.stage == curves[-1].stage][:_CURVES]
 
 
+def _tail(name: str) -> str:
+    """The end of a long name, which tells it from others."""
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
+
+
 def _curve_line(curve: Curve) -> Text:
     values = curve.values
     return Text.assemble(
-        line(f"{fit(curve.name, 15):<16}"),
+        line(f"{_tail(curve.name):<16}"),
         (spark(values, _SPARK), "cyan"),
         line(f" {number(values[-1], 3)}" if values else ""),
     )

@@ -41,6 +41,7 @@ class Column:
     width: int
     cell: Callable[[Row], Text]
     rank: int
+    right: bool = False
 
 
 def _name(row: Row) -> Text:
@@ -68,18 +69,18 @@ def _auc(row: Row) -> Text:
 
 def _gap(row: Row) -> Text:
     if row.gap is None:
-        return Text(NOTHING, style="dim")
-    return Text(f"{row.gap:+.3f}", style="green" if row.gap >= 0 else "yellow")
+        return Text(f"{NOTHING:>9}", style="dim")
+    return Text(f"{row.gap:>+9.3f}", style="green" if row.gap >= 0 else "yellow")
 
 
 COLUMNS: Sequence[Column] = (
     Column("state", "state", 10, lambda row: state_text(row.run.state), 0),
     Column("name", "run", 20, _name, 0),
     Column("progress", "stage", 15, _stage, 2),
-    Column("left", "left", 7, lambda row: Text(left(row.run), justify="right"), 4),
+    Column("left", "left", 7, lambda row: Text(f"{left(row.run):>7}"), 4, right=True),
     Column("auc", "test AUC", 21, _auc, 1),
-    Column("gap", "to real", 9, _gap, 3),
-    Column("created", "age", 8, lambda row: Text(age(row.now - row.run.created), justify="right"), 5),
+    Column("gap", "to real", 9, _gap, 3, right=True),
+    Column("created", "age", 8, lambda row: Text(f"{age(row.now - row.run.created):>8}"), 5, right=True),
     Column("preset", "preset", 14, lambda row: line(fit(row.run.preset, 14)), 6),
     Column("device", "device", 8, lambda row: line(fit(row.run.device.partition(" ")[0], 8)), 8),
     Column("tags", "tags", 16, lambda row: line(fit(" ".join(row.run.tags), 16)), 7),
@@ -107,6 +108,7 @@ class RunTable(DataTable[Text]):
     RunTable { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "select_cursor", "Open", id="open", tooltip="Show this run"),
         Binding("space", "mark", "Select", id="select", tooltip="Select this run for what follows"),
         Binding("home", "scroll_top", "First run", show=False),
         Binding("end", "scroll_bottom", "Last run", show=False),
@@ -176,7 +178,8 @@ class RunTable(DataTable[Text]):
     def _title(self, column: Column) -> Text:
         arrow = {column.field: " ▲", f"-{column.field}": " ▼"}
         direction = next((mark for field, mark in arrow.items() if field == self._sort), "")
-        return Text(column.title + direction)
+        title = column.title + direction
+        return Text(f"{title:>{column.width}}" if column.right else title)
 
     def _add_rows(self, until: int) -> None:
         for row in self._rows[self._shown : until]:

@@ -27,9 +27,8 @@ class SamplesPane(Vertical):
     SamplesPane .title { height: 1; text-style: bold; }
     SamplesPane #when { height: 1; padding: 0 1; }
     SamplesPane.-enlarged #real { display: none; }
-    .-narrow SamplesPane #real { display: none; }
-    .-narrow SamplesPane.-real #real { display: block; }
-    .-narrow SamplesPane.-real #synthetic { display: none; }
+    SamplesPane.-enlarged.-real #real { display: block; }
+    SamplesPane.-enlarged.-real #synthetic { display: none; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", "Earlier", id="earlier"),
@@ -37,7 +36,7 @@ class SamplesPane(Vertical):
         Binding("home", "step(-1000000)", "First", id="first", show=False),
         Binding("end", "step(1000000)", "Last", id="last", show=False),
         Binding("o", "outline", "Centre", id="outline", tooltip="Outline the central 32x32 pixels"),
-        Binding("b", "real", "Real", id="real", tooltip="Show real patches"),
+        Binding("b", "real", "Real", id="real", tooltip="Real patches over the whole screen"),
         Binding("f", "enlarge", "Enlarge", id="enlarge", tooltip="One grid over the whole screen"),
     ]
 
@@ -81,11 +80,12 @@ class SamplesPane(Vertical):
         return self._synthetic[-1 if self._place is None else min(self._place, len(self._synthetic) - 1)]
 
     def _when(self, shown: ImageSaved | None) -> str:
+        keys = "   b real or synthetic, esc back" if self.has_class("-enlarged") else ""
         if shown is None:
-            return ""
+            return keys.strip()
         place = self._synthetic.index(shown) + 1
         track = bar(place / len(self._synthetic), 20)
-        return f"{track}  {place} of {len(self._synthetic)}  step {shown.step:,}  {shown.caption}"
+        return f"{track}  {place} of {len(self._synthetic)}  step {shown.step:,}  {_before_comma(shown.caption)}{keys}"
 
     def _draw(self, where: str, image: ImageSaved | None) -> None:
         path = None if image is None else self._folder / image.path
@@ -103,8 +103,22 @@ class SamplesPane(Vertical):
         self._paint()
 
     def action_real(self) -> None:
-        self.toggle_class("-real")
+        if self.has_class("-enlarged"):
+            self.toggle_class("-real")
+        else:
+            self.add_class("-real")
+            self.action_enlarge()
+        self._paint()
 
     def action_enlarge(self) -> None:
-        self.toggle_class("-enlarged")
-        self.screen.toggle_class("-full")
+        enlarged = not self.has_class("-enlarged")
+        self.set_class(enlarged, "-enlarged")
+        self.screen.set_class(enlarged, "-full")
+        if not enlarged:
+            self.remove_class("-real")
+        self._paint()
+
+
+def _before_comma(caption: str) -> str:
+    """A caption without what the titles above the grids say already."""
+    return caption.partition(",")[0]

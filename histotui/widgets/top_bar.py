@@ -51,7 +51,7 @@ class TopBar(Widget):
 
     def _loads(self) -> Iterator[str]:
         for device in self.devices[:_SHOWN_DEVICES]:
-            busy = "" if device.busy is None else f"{bar(device.busy, 4)}{device.busy:4.0%}"
+            busy = "" if device.busy is None else f"{bar(device.busy, 4)} {device.busy:.0%}"
             others = f"+{device.others} of others" if device.others else ""
             yield joined([device.name, busy, f"{size(device.used)} of {size(device.total)}", others], " ")
         if len(self.devices) > _SHOWN_DEVICES:
