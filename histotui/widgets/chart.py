@@ -316,15 +316,16 @@ class Chart(Widget, can_focus=True):
         x_shown = self.view or with_room(self._limits[0] if self._limits else self._whole(), 0, 0.5 / columns)
         strokes = strokes_of(self._traces, 2 * columns, x_shown)
         self._shown = x_shown, self._y_range(strokes, x_shown, rows)
-        self._set_axes(columns, rows)
-        self._plot.clear()
-        self._plot.set_xlimits(*self._shown[0])
-        self._plot.set_ylimits(*self._shown[1])
-        for stroke in strokes:
-            self._draw_stroke(stroke)
-        self._draw_marks([stroke for stroke in strokes if stroke.mark], columns)
-        if self.cursor is not None and x_shown[0] <= self.cursor < x_shown[1]:
-            self._plot.add_v_line(self.cursor, "dim")
+        with self._plot.drawing():
+            self._set_axes(columns, rows)
+            self._plot.clear()
+            self._plot.set_xlimits(*self._shown[0])
+            self._plot.set_ylimits(*self._shown[1])
+            for stroke in strokes:
+                self._draw_stroke(stroke)
+            self._draw_marks([stroke for stroke in strokes if stroke.mark], columns)
+            if self.cursor is not None and x_shown[0] <= self.cursor < x_shown[1]:
+                self._plot.add_v_line(self.cursor, "dim")
 
     @property
     def _cells(self) -> tuple[int, int]:

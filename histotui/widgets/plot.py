@@ -1,5 +1,7 @@
 """The library's plot, drawn faster and without its keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -28,6 +30,25 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
     """The library's plot, with the keys and the focus left to the chart."""
 
     MOUSE_ZOOM_FACTOR = 0.15
+    _is_drawing = False
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Draw all that changes inside at once; the library draws while it is painted and is then painted again."""
+        self._is_drawing = True
+        try:
+            yield
+        finally:
+            self._is_drawing = False
+        # Before its canvases have their new sizes there is nothing to draw on.
+        if not self._needs_canvas_resize:
+            self.render()
+
+    def _rerender(self) -> None:
+        if self._is_drawing:
+            self._needs_rerender = True
+        else:
+            super()._rerender()
 
     def compose(self) -> ComposeResult:
         with Grid():
