@@ -1,5 +1,6 @@
-"""Stands in for the engine: logs half of a run, waits until the file `go` lies beside the runs, then finishes it."""
+"""Stands in for the engine: a run that waits in its middle for the file `go` beside the runs; refuses to compare."""
 
+import json
 import signal
 import sys
 import time
@@ -12,11 +13,18 @@ from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 
 HALF, TOTAL = 20, 40
+HOSTILE = (
+    "\x1b]52;c;aGlzdG8=\x07\x1b]0;title\x1b\\\x1b[6n\x1bc\x9b31m\x90q\x9c\x00\x07\x08\x7f\u202egnp\u2066\u2028"
+    "[/b][@click=app.bell]x[/][red]"
+)
 _GIVEN_UP = 90.0
 """Seconds after which it ends, so that a test that fails doesn't leave it behind for good."""
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:2] == ["answer", "comparison"]:
+        print(json.dumps({"error": {"type": "DataError", "message": f"refused{HOSTILE}", "exit_code": 3}}))
+        return 3
     if arguments[0] == "answer":
         return fake_engine.main(arguments)
     folder = RunFolder(Path(arguments[0]))

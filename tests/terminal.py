@@ -119,11 +119,11 @@ class Terminal:
                 return
 
     def _take(self, got: bytes) -> None:
-        asked = self.written.count(ATTRIBUTES_QUERY)
         with self._lock:
             self.written += got
             self._stream.feed(_BEYOND_PYTE.sub(b"", got))
-        if self.written.count(ATTRIBUTES_QUERY) > asked:
+        # The question may come in two parts, of which the first was read before.
+        if ATTRIBUTES_QUERY in self.written[-len(got) - len(ATTRIBUTES_QUERY) + 1 :]:
             os.write(self._far, ATTRIBUTES)
 
 

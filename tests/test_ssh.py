@@ -74,7 +74,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     reached = Server(folder, free_port())
     (folder / "config").write_text(SETTINGS.format(port=reached.port, folder=folder))
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "config")], stdin=subprocess.DEVNULL, stderr=log)
+        process = subprocess.Popen(
+            [sshd, "-D", "-e", "-f", str(folder / "config")], stdin=subprocess.DEVNULL, stderr=log
+        )
     try:
         wait_for_login(process, reached)
         yield reached
