@@ -120,7 +120,7 @@ class Chart(Widget, can_focus=True):
         Binding("r", "whole", "Whole range", show=False),
     ]
 
-    DATA_SECONDS = 0.25
+    DATA_SECONDS = 0.2
     KEY_SECONDS = 0.05
     """The least time between two drawings, for new data and for what a reader does."""
 
@@ -287,8 +287,13 @@ class Chart(Widget, can_focus=True):
             if self._due <= due:
                 return
             self._timer.stop()
-        self._due = due
-        self._timer = self.set_timer(max(due - now, 1e-3), self._draw)
+            self._timer = None
+        if due <= now:
+            # Charts that are told of news together are then painted together.
+            self._draw()
+        else:
+            self._due = due
+            self._timer = self.set_timer(due - now, self._draw)
 
     def _draw(self) -> None:
         self._timer = None

@@ -1,5 +1,6 @@
 """CurvesPane: every metric that a run logs, by its paper name, a chart each."""
 
+import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid, Horizontal
+from textual.timer import Timer
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
@@ -18,6 +20,8 @@ from histotui.widgets.chart import EPOCH, STEP, TIME, Chart, XAxis, curve_line
 _AXES: Sequence[XAxis] = (STEP, EPOCH, TIME)
 _LEAST_ROWS, _LEAST_COLUMNS = 12, 60
 _MOST = 6
+_DRAW_SECONDS = 0.6
+"""The least time between two drawings of news: a long curve moves by less than a column in it."""
 
 _Key = tuple[str, str]
 
@@ -41,6 +45,8 @@ class CurvesPane(Horizontal):
         self._curves: tuple[Curve, ...] = ()
         self._first: _Key | None = None
         self._followed = True
+        self._drawn = -_DRAW_SECONDS
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         yield OptionList(compact=True)
@@ -65,7 +71,14 @@ class CurvesPane(Horizontal):
         if self._followed and keys:
             self._first = next((key for key in keys if key[0] == stage), keys[0])
             self._highlight()
-        self._draw()
+        self._draw_soon()
+
+    def _draw_soon(self) -> None:
+        wait = self._drawn + _DRAW_SECONDS - time.monotonic()
+        if wait <= 0:
+            self._draw()
+        elif self._timer is None:
+            self._timer = self.set_timer(wait, self._draw)
 
     def _fill_list(self) -> None:
         options = self.query_one(OptionList)
@@ -106,6 +119,9 @@ class CurvesPane(Horizontal):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer, self._drawn = None, time.monotonic()
         grid = self.query_one("#charts", Grid)
         columns = max(1, grid.size.width // _LEAST_COLUMNS)
         rows = max(1, grid.size.height // _LEAST_ROWS)

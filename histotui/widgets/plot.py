@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
+from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Grid
 from textual.events import MouseScrollDown, MouseScrollUp
+from textual.geometry import Region
 from textual.strip import Strip
 from textual_hires_canvas import Canvas
 from textual_plot import PlotWidget
@@ -20,6 +22,20 @@ BRAILLE: Final = 0x2800
 
 class _PlotCanvas(Canvas):
     """A canvas that can be drawn under NO_COLOR before it has a size: the library's blank has no style to filter."""
+
+    _style: Style | None = None
+
+    @property
+    def rich_style(self) -> Style:
+        return self._style or super().rich_style
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        # The library works the style out for each line anew.
+        self._style = super().rich_style
+        try:
+            return super().render_lines(crop)
+        finally:
+            self._style = None
 
     def render_line(self, y: int) -> Strip:
         strip = super().render_line(y)
