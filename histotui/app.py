@@ -87,7 +87,6 @@ class HistoTUI(App[None]):
         self._leave_on_signals()
         self.theme_changed_signal.subscribe(self, lambda theme: self.memory.remember(theme=theme.name))
         self.push_screen(RunsScreen())
-        self.call_after_refresh(_collect_less)
         self._follow()
         self._measure_devices()
 
@@ -243,5 +242,6 @@ def _collect_less() -> None:
 def run_application(root: Path, settings: Settings, graphics: Graphics) -> int:
     """The application until the user leaves it; the exit code."""
     application = HistoTUI(RunStore(root), graphics, settings)
+    _collect_less()
     application.run()
     return application.return_code or 0
