@@ -1,7 +1,6 @@
 """Stands in for the engine: a run that waits in its middle for the file `go` beside the runs; refuses to compare."""
 
 import json
-import signal
 import sys
 import time
 from pathlib import Path
@@ -28,7 +27,6 @@ def main(arguments: list[str]) -> int:
     if arguments[0] == "answer":
         return fake_engine.main(arguments)
     folder = RunFolder(Path(arguments[0]))
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     lock = RunLock(folder.lock)
     lock.acquire()
     ProcessIdentity.current().write(folder.process)

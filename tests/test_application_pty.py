@@ -1,6 +1,7 @@
 """The real program on a pty: keys, signals, kill -9 in mid-run, hostile run folders, and poor terminals."""
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,7 @@ COMPARED = {
     "6": "value\\x1b",
 }
 """What each tab shows of the hostile runs."""
+NOT_GREY = rb"[34]8;2;(?!(\d+);\1;\1[;m])"
 OWN_BELL = b"\x1b]22;default\x07"
 """Textual's own question for the mouse's shape, which ends with what would ring alone."""
 
@@ -246,11 +248,14 @@ def look_at_every_tab(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    "variables",
-    [{"NO_COLOR": "1"}, {"TERM": "xterm", "COLORTERM": "", "TEXTUAL_ANIMATIONS": "none"}],
+    ("variables", "never"),
+    [
+        ({"NO_COLOR": "1"}, [NOT_GREY]),
+        ({"TERM": "xterm", "COLORTERM": "", "TEXTUAL_ANIMATIONS": "none"}, [rb"[34]8;[25];"]),
+    ],
     ids=["NO_COLOR", "16 colours"],
 )
-def test_a_poor_terminal_of_80_by_24_will_do(tmp_path: Path, variables: dict[str, str]) -> None:
+def test_a_poor_terminal_of_80_by_24_will_do(tmp_path: Path, variables: dict[str, str], never: list[bytes]) -> None:
     write_run(tmp_path, ONE, "pilot", *finished())
     with start(tmp_path, **variables) as terminal:
         terminal.sees(HOME, "state", "✓ finished", "pilot")
@@ -261,3 +266,4 @@ def test_a_poor_terminal_of_80_by_24_will_do(tmp_path: Path, variables: dict[str
         terminal.type("q")
         assert terminal.end() == 0, terminal.text
         assert_given_back(terminal)
+        assert [colour for colour in never if re.search(colour, terminal.written)] == []

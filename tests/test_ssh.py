@@ -121,8 +121,8 @@ def test_a_run_launched_over_ssh_survives_a_cut_connection(server: Server, tmp_p
     variables = environment(tmp_path)
     small = ["--quick", "--set", "classifier.epochs=5000", "--set", "training.log_every=1", "--device", "cpu"]
     launch = shlex.join(histotui("run", "--preset", "baseline", *small, "--detach", "--name", "pilot"))
-    open_application = shlex.join(histotui())
-    with server.session(variables, f"{launch} && exec {open_application}") as first:
+    open_application, own = shlex.join(histotui()), tmp_path / "pid"
+    with server.session(variables, f"{launch} && echo $$ > {own} && exec {open_application}") as first:
         first.sees("Quit", "● running", "pilot")
         first.type(ENTER)
         first.sees("1 Curves", "● running", "classifier: bce")
@@ -130,6 +130,7 @@ def test_a_run_launched_over_ssh_survives_a_cut_connection(server: Server, tmp_p
         run = RunFolder(path)
         first.signal(signal.SIGKILL)
         first.end()
+    until(lambda: not Path(f"/proc/{own.read_text().strip()}").exists(), PATIENCE)
     seen = len(steps(run))
     until(lambda: len(steps(run)) > seen + 3, PATIENCE)
     with server.session(variables, open_application) as second:
