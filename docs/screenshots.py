@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 SCREENS = Path(__file__).with_name("screens")
 SMALL, LARGE = (80, 24), (160, 48)
+WIDTH = 144
 QUIET, PATIENCE = 1.0, 30.0
 """Seconds without a change that end the wait, and the most that it takes: some screens ask the engine."""
 
@@ -30,6 +32,7 @@ class Shot:
     keys: Sequence[str] = ()
     kept: bool = False
     """Whether the README shows it."""
+    rows: int = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +48,21 @@ class Runs:
 SHOTS = (
     Shot("runs", lambda app, runs: None, kept=True),
     Shot("new-run", lambda app, runs: app.new_run(runs.generator), kept=True),
-    Shot("curves", lambda app, runs: app.open_run(runs.generator), ("1",), kept=True),
-    Shot("samples", lambda app, runs: app.open_run(runs.generator), ("2",), kept=True),
-    Shot("evaluation", lambda app, runs: app.open_run(runs.generator), ("3",), kept=True),
-    Shot("evaluation-end", lambda app, runs: app.open_run(runs.generator), ("3", "end")),
+    Shot("run-curves", lambda app, runs: app.open_run(runs.generator), ("1",), kept=True),
+    Shot("run-samples", lambda app, runs: app.open_run(runs.generator), ("2",), kept=True),
+    Shot("run-evaluation", lambda app, runs: app.open_run(runs.generator), ("3",), kept=True, rows=54),
+    Shot("run-evaluation-end", lambda app, runs: app.open_run(runs.generator), ("3", "end")),
     Shot("baseline-evaluation", lambda app, runs: app.open_run(runs.baseline), ("3",)),
-    Shot("config", lambda app, runs: app.open_run(runs.generator), ("4",)),
-    Shot("log", lambda app, runs: app.open_run(runs.generator), ("5",)),
-    Shot("events", lambda app, runs: app.open_run(runs.generator), ("6",)),
+    Shot("run-config", lambda app, runs: app.open_run(runs.generator), ("4",)),
+    Shot("run-log", lambda app, runs: app.open_run(runs.generator), ("5",)),
+    Shot("run-events", lambda app, runs: app.open_run(runs.generator), ("6",)),
+    Shot("compare", lambda app, runs: app.compare(runs.several), ("1",), kept=True),
     *(
-        Shot(f"compare-{name}", lambda app, runs: app.compare(runs.several), (str(number),), kept=number == 1)
-        for number, name in enumerate(("scores", "curves", "roc", "confusion", "samples", "config"), 1)
+        Shot(f"compare-{name}", lambda app, runs: app.compare(runs.several), (str(number),))
+        for number, name in enumerate(("curves", "roc", "confusion", "samples", "config"), 2)
     ),
     Shot("data", lambda app, runs: app.browse_data(runs.source), ("o",), kept=True),
-    Shot("help", lambda app, runs: app.open_run(runs.generator), ("question_mark",), kept=True),
+    Shot("help", lambda app, runs: app.open_run(runs.generator), ("question_mark",)),
 )
 
 
@@ -96,10 +100,35 @@ async def take(shot: Shot, root: Path, size: tuple[int, int], folder: Path) -> N
         for key in shot.keys:
             await pilot.press(key)
             await _until_quiet(pilot)
-        picture = app.export_screenshot(title="histotui", simplify=True)
+        picture = _compact(app.export_screenshot(title="histotui", simplify=True))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{shot.name}.svg").write_text(picture, encoding="utf-8")
     print(folder / f"{shot.name}.svg")
+
+
+def _compact(svg: str) -> str:
+    """The same picture, with half cells as shapes: smaller, and without gaps whatever font there is."""
+    colours = dict(re.findall(r"\.(terminal-\d+-r\d+) \{ fill: (#\w+)[^}]*\}", svg))
+    shapes: list[str] = []
+
+    def shape(match: re.Match[str]) -> str:
+        x, bottom, cells = float(match["x"]), float(match["y"]), len(match["cells"])
+        # A line's text stands 18.5 below its top, as Rich writes them.
+        shapes.append(_box(colours[match["style"]], x, bottom - 18.5, cells * 12.2, 12.3))
+        return ""
+
+    text = r'<text class="(?P<style>[^"]+)" x="(?P<x>[^"]+)" y="(?P<y>[^"]+)"[^>]*>(?P<cells>▀+)</text>'
+    rest = re.sub(text, shape, svg)
+    box = r'<rect fill="(#\w+)" x="([^"]+)" y="([^"]+)" width="([^"]+)" height="([^"]+)" shape-rendering="crispEdges"/>'
+    rest = re.sub(box, lambda match: _box(match[1], *map(float, match.groups()[1:])), rest)
+    used = set(re.findall(r'class="([^"]+)"', rest))
+    rest = re.sub(r"\.(terminal-\d+-r\d+) \{[^}]*\}\s*", lambda match: match[0] if match[1] in used else "", rest)
+    crisp = re.sub(r'(<g transform="translate\(9, 41\)")', r'\1 shape-rendering="crispEdges"', rest)
+    return re.sub(r'(<g class="[^"]+-matrix">)', lambda match: "".join(shapes) + match[0], crisp)
+
+
+def _box(colour: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<path fill="{colour}" d="M{x:.5g} {y:.5g}h{width:.5g}v{height:.4g}h-{width:.5g}"/>'
 
 
 async def _until_quiet(pilot: "Pilot[None]") -> None:
@@ -133,7 +162,7 @@ def main() -> None:
                 for size in (SMALL, LARGE):
                     asyncio.run(take(shot, options.runs, size, options.all / f"{size[0]}x{size[1]}"))
             elif shot.kept:
-                asyncio.run(take(shot, options.runs, LARGE, SCREENS))
+                asyncio.run(take(shot, options.runs, (WIDTH, shot.rows), SCREENS))
 
 
 if __name__ == "__main__":

@@ -164,7 +164,9 @@ class RunScreen(BenchScreen[None]):
 def _title(run: RunSummary) -> Text:
     score = run.answer
     spread = interval(score.get("auc_low"), score.get("auc_high"))
-    auc = f"test AUC {number(score.get('auc'))} {spread}" if score else ""
+    tested = score.get("tested_on", "real")
+    where = "" if tested == "real" else f" on {clean_line(str(tested))}"
+    auc = f"test AUC{where} {number(score.get('auc'))} {spread}" if score else ""
     return Text.assemble(state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", (auc, "bold"))
 
 

@@ -52,7 +52,9 @@ def _name(row: Row) -> Text:
 def _stage(row: Row) -> Text:
     run = row.run
     if run.state == "finished":
-        return Text("")
+        # The built-in tissue's AUC must not pass for one on real patches.
+        tested = run.answer.get("tested_on", "real")
+        return line("" if tested == "real" else f"on {tested}", "yellow")
     progress = run.progress if run.state in LIVE else None
     share = progress.step / progress.total if progress and progress.total else None
     return line(joined([f"{run.stage:<10}", "" if share is None else f"{share:4.0%}"], " "))
