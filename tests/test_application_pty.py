@@ -164,7 +164,7 @@ def test_a_run_outlives_its_application_and_two_others_watch_it(going: RunFolder
             terminal.sees(RUN, "● running", f"step {HALF}", f"bce {1 / HALF:g}")
         go_file(tmp_path / "runs").touch()
         for terminal in (first, second):
-            terminal.sees("✓ finished", f"step {TOTAL}", f"bce {1 / TOTAL:g}", "test AUC 0.7503")
+            terminal.sees("✓ finished", f"step {TOTAL}", f"bce {1 / TOTAL:g}", "0.7503 [0.711, 0.790]")
     assert steps(going) == list(range(1, TOTAL + 1))
 
 
