@@ -16,7 +16,7 @@ HOSTILE = (
     "\x1b]52;c;aGlzdG8=\x07\x1b]0;title\x1b\\\x1b[6n\x1bc\x9b31m\x90q\x9c\x00\x07\x08\x7f\u202egnp\u2066\u2028"
     "[/b][@click=app.bell]x[/][red]"
 )
-_GIVEN_UP = 90.0
+_GIVEN_UP = 180.0
 """Seconds after which it ends, so that a test that fails doesn't leave it behind for good."""
 
 
