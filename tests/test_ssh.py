@@ -119,15 +119,8 @@ def steps(run: RunFolder) -> list[int]:
 
 def test_a_run_launched_over_ssh_survives_a_cut_connection(server: Server, tmp_path: Path) -> None:
     variables = environment(tmp_path)
-    small = [
-        "--quick",
-        "--set",
-        "classifier.epochs=5000",
-        "--set",
-        "training.log_every=1",
-        "--set",
-        "training.threads=1",
-    ]
+    settings = ("classifier.epochs=5000", "training.log_every=1", "training.threads=1")
+    small = ["--quick", "--device", "cpu", *(part for setting in settings for part in ("--set", setting))]
     launch = shlex.join(histotui("run", "--preset", "baseline", *small, "--detach", "--name", "pilot"))
     open_application, own = shlex.join(histotui()), tmp_path / "pid"
     with server.session(variables, f"{launch} && echo $$ > {own} && exec {open_application}") as first:
