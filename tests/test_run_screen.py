@@ -153,6 +153,37 @@ def test_samples_can_be_stepped_back_to_the_first_and_follow_the_newest(bench: B
     play(bench, script, (120, 40))
 
 
+def test_real_patches_can_take_the_whole_screen(bench: Bench) -> None:
+    folder = write_run(bench)
+    with EventWriter(folder.events) as writer:
+        for image in grids(folder):
+            writer.write(image)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        await pilot.press("2", "b")
+        screen = pilot.app.screen
+        await until(pilot, lambda: screen.query_one("#real").display and not screen.query_one("#synthetic").display)
+        assert "esc back" in text_of(screen)
+        await pilot.press("b")
+        await until(pilot, lambda: screen.query_one("#synthetic").display and not screen.query_one("#real").display)
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.query_one("#synthetic").display and screen.query_one("#real").display)
+
+    play(bench, script)
+
+
+def test_only_what_can_be_done_to_a_run_has_a_key(bench: Bench) -> None:
+    write_run(bench, RunFinished(seconds=3.0))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        footer = text_of(pilot.app.screen).splitlines()[-1]
+        assert "Back" in footer and "Stop" not in footer and "Resume" not in footer
+
+    play(bench, script)
+
+
 def test_one_grid_can_take_the_whole_screen(bench: Bench) -> None:
     folder = write_run(bench)
     with EventWriter(folder.events) as writer:

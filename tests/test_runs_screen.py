@@ -70,6 +70,32 @@ def test_runs_stand_newest_first_with_state_auc_and_gap(bench: Bench) -> None:
     play(bench, script, (120, 24))
 
 
+def test_an_auc_on_built_in_tissue_does_not_pass_for_one_on_real_patches(bench: Bench) -> None:
+    bench.write("20261101-000000-vae-500-aaaa", DONE, scores=[{**score(auc=0.5), "tested_on": "tissue"}])
+
+    async def script(pilot: "Pilot[None]") -> None:
+        assert "on tissue" in text_of(table(pilot))
+        await pilot.press("enter")
+        await until(pilot, lambda: "test AUC on tissue 0.5000" in text_of(pilot.app.screen))
+
+    play(bench, script)
+
+
+def test_the_keys_fit_and_a_failed_run_says_how_to_go_on(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        shown = text_of(pilot.app.screen).splitlines()
+        assert "failed: r goes on from its last checkpoint" in shown[-2]
+        assert "Open" in shown[-1] and shown[-1].rstrip().endswith("? Help")
+        await pilot.press("down")
+        await until(pilot, lambda: "goes on" not in text_of(pilot.app.screen))
+        await pilot.press("x")
+        assert "Move small (20261102-000000-vae-500-bbbb) to the trash?" in text_of(pilot.app.screen)
+
+    play(bench, script)
+
+
 def test_a_new_run_does_not_move_the_highlight(bench: Bench) -> None:
     write_three(bench)
 

@@ -99,7 +99,7 @@ class RunsScreen(BenchScreen[None]):
         return frozenset({current} if current else ())
 
     def _has_preview(self) -> bool:
-        return self.query_one(RunPreview).display
+        return any(preview.display for preview in self.query(RunPreview))
 
     @property
     def _table(self) -> RunTable:
@@ -209,10 +209,15 @@ class RunsScreen(BenchScreen[None]):
         folders = self._folders()
         if not folders:
             return
-        question = f"Move {operations.named(folders)} to the trash?"
+        question = f"Move {self._called(folders)} to the trash?"
         if await self.app.push_screen_wait(Confirm(question, "u brings it back; a live run stays where it is")):
             self._table.marked.clear()
             self.bench.perform(partial(operations.trash, self.bench.store, folders), folders)
+
+    def _called(self, folders: Sequence[RunFolder]) -> str:
+        """One run by the name that the table shows, several by their number."""
+        run = self.bench.summary(folders[0].id) if len(folders) == 1 else None
+        return f"{run.name} ({run.id})" if run and run.name else operations.named(folders)
 
     @work
     async def action_restore(self) -> None:

@@ -39,7 +39,7 @@ def settings_table(config: Mapping[str, Any]) -> Group:
     meanings = dict(fields())
     table = Table.grid(padding=(0, 2, 0, 0))
     for path, value in sorted(flatten(dict(config)), key=lambda setting: setting[0] not in changed):
-        table.add_row(_setting(path, value, changed), line(meanings.get(path, ""), "dim"))
+        table.add_row(_setting(path, value, changed), Text(clean_line(meanings.get(path, "")), style="dim"))
     for column in table.columns:
         column.no_wrap, column.overflow = False, "fold"
     return Group(line(_differences(changed, clean_line(str(config.get("preset")))), "bold"), table)

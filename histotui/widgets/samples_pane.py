@@ -80,7 +80,7 @@ class SamplesPane(Vertical):
         return self._synthetic[-1 if self._place is None else min(self._place, len(self._synthetic) - 1)]
 
     def _when(self, shown: ImageSaved | None) -> str:
-        keys = "   b real or synthetic, esc back" if self.has_class("-enlarged") else ""
+        keys = "   b other  esc back" if self.has_class("-enlarged") else ""
         if shown is None:
             return keys.strip()
         place = self._synthetic.index(shown) + 1
