@@ -35,7 +35,7 @@ def play(bench: Bench, script: Play, size: tuple[int, int] = (80, 24), settings:
     return app
 
 
-async def until(pilot: "Pilot[None]", condition: Callable[[], Any], seconds: float = 15.0) -> None:
+async def until(pilot: "Pilot[None]", condition: Callable[[], Any], seconds: float = 40.0) -> None:
     """Let the application go on until a condition holds; AssertionError where it does not."""
     for _ in range(int(seconds / 0.05)):
         await pilot.pause(0.05)
