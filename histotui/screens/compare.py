@@ -163,7 +163,7 @@ class CompareScreen(BenchScreen[None]):
         try:
             body = {"runs": [str((self._store.root / name).absolute()) for name in ids]}
             answer = ask("comparison", body, hide_progress, asking)
-            tests = PairedTests(tuple(answer["pairs"]), tuple(answer["refused"]))
+            tests = PairedTests(tuple(answer.get("pairs", ())), tuple(answer.get("refused", ())))
         except HistotuiError as error:
             tests = PairedTests(error=str(error))
         self.post_message(self.Tested(ids, tests))
