@@ -1,7 +1,6 @@
 """Whether two runs' AUCs on the same test patches differ by more than chance."""
 
 import json
-import math
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -11,27 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
 
 from engine.data.pack import Pack
 from engine.data.packing import pack
+from engine.metrics import Array, Labels, Paired, paired_delong
 from engine.progress import Report, silent
 from engine.spec.errors import ConfigError, HistotuiError, RunFolderError
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
-
-Array = NDArray[np.float64]
-Labels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """How far the second AUC is above the first, with its 95 % interval and the p of no difference."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,40 +26,6 @@ class Predictions:
 
     labels: Labels
     logits: Array
-
-
-def paired_delong(labels: Labels, first: Array, second: Array, level: float = 0.95) -> Paired:
-    """The paired test of DeLong et al. (1988), by ranks as in Sun & Xu (IEEE SPL 2014).
-
-    ValueError where a class has fewer than two patches: nothing is known of its spread.
-    """
-    tumour = labels.astype(bool)
-    if min(tumour.sum(), (~tumour).sum()) < 2:
-        raise ValueError("two patches of each class are needed")
-    (tumours, normals), (other_tumours, other_normals) = (_placements(tumour, logits) for logits in (first, second))
-    difference = float(other_tumours.mean() - tumours.mean())
-    # Differences patch by patch hold the covariance of the two AUCs.
-    deviation = math.sqrt(_mean_variance(other_tumours - tumours) + _mean_variance(other_normals - normals))
-    reach = float(norm.ppf(0.5 + level / 2)) * deviation
-    return Paired(difference, difference - reach, difference + reach, _p(difference, deviation))
-
-
-def _placements(tumour: NDArray[np.bool_], ranking: Array) -> tuple[Array, Array]:
-    """For each tumour the share of normals below it, for each normal the share of tumours above it; ties count half."""
-    ranks = rankdata(ranking)
-    below = (ranks[tumour] - rankdata(ranking[tumour])) / (~tumour).sum()
-    above = 1 - (ranks[~tumour] - rankdata(ranking[~tumour])) / tumour.sum()
-    return below, above
-
-
-def _mean_variance(values: Array) -> float:
-    return float(values.var(ddof=1)) / len(values)
-
-
-def _p(difference: float, deviation: float) -> float:
-    if deviation == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * norm.sf(abs(difference) / deviation))
 
 
 def compare(first: RunFolder, second: RunFolder) -> Paired:
