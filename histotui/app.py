@@ -66,7 +66,6 @@ class HistoTUI(App[None]):
         self.memory = memory or Memory()
         self.engines = Engines()
         self._watcher = Watcher(store)
-        self._watched = False
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = self._first_theme()
@@ -146,19 +145,16 @@ class HistoTUI(App[None]):
         if self.settings.bell:
             self.bell()
 
+    @work(thread=True, group="operations")
     def perform(self, operation: Operation, changed: Sequence[RunFolder]) -> None:
         """Do something to these runs that may take a while in a thread, and tell how it went."""
-        self._perform(operation, [folder.id for folder in changed])
-
-    @work(thread=True, group="operations")
-    def _perform(self, operation: Operation, changed: Sequence[str]) -> None:
         try:
             done = operation()
         except HistotuiError as error:
             self.call_from_thread(self.complain, str(error))
         else:
             self.call_from_thread(self.notify, clean(done), markup=False)
-        self._watcher.look_again(changed)
+        self._watcher.look_again([folder.id for folder in changed])
 
     def complain(self, message: str) -> None:
         """Show an error that the user can act on."""

@@ -44,9 +44,6 @@ class News:
     error: str = ""
     """Why the folder of runs cannot be read."""
 
-    def __bool__(self) -> bool:
-        return self.listing is not None or bool(self.snapshots) or bool(self.error)
-
 
 class Watcher:
     """Looks at the store and at the logs of followed runs. `read` belongs to one thread at a time."""

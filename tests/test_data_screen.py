@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from workbench import Bench
 
 from engine.spec.errors import DataError
+from histotui.ask import Asking
 from histotui.screens import data as data_screen
 from histotui.screens.data import DataScreen
 
@@ -23,11 +24,13 @@ class Source:
 
     def __init__(self, folder: Path) -> None:
         self.asked: list[tuple[str, Tree]] = []
+        self.questions: list[Asking] = []
         self._picture = folder / "page.png"
         Image.new("RGB", (526, 262), (200, 120, 180)).save(self._picture)
 
-    def __call__(self, query: str, body: Tree, on_progress: object = None) -> Tree:
+    def __call__(self, query: str, body: Tree, on_progress: object, asking: Asking) -> Tree:
         self.asked.append((query, body))
+        self.questions.append(asking)
         if body["data"]["source"].endswith("nowhere"):
             raise DataError("data.source /nowhere: there is no such folder")
         if query == "inspect":
@@ -104,3 +107,15 @@ def test_another_source_is_named_and_one_that_is_not_there_is_said(bench: Bench,
 
     play(bench, script, (120, 40))
     assert source.asked[-1][1]["data"] == {"source": "/nowhere"}
+
+
+def test_a_question_that_nobody_waits_for_is_called_off(bench: Bench, source: Source) -> None:
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot, "page 1 of 2")
+        await pilot.press("c")
+        await until(pilot, lambda: len(source.questions) == 2)
+        assert [question.is_off for question in source.questions] == [True, False]
+        await pilot.press("escape")
+        await until(pilot, lambda: source.questions[-1].is_off)
+
+    play(bench, script)

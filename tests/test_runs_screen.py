@@ -171,6 +171,17 @@ def test_sorting_by_keys(bench: Bench) -> None:
     play(bench, script)
 
 
+def test_an_order_that_is_remembered_and_no_more_known_is_forgotten(bench: Bench) -> None:
+    write_three(bench)
+    (bench.folder / "state.json").write_text('{"sort": "-quality"}')
+
+    async def script(pilot: "Pilot[None]") -> None:
+        assert table(pilot).total == 3
+        assert "by age" in text_of(pilot.app.screen)
+
+    play(bench, script)
+
+
 def test_names_tags_and_notes_are_written_to_meta_alone(bench: Bench) -> None:
     folder = bench.write("20261101-000000-vae-500-aaaa", DONE)
     config = folder.config.read_bytes()

@@ -11,21 +11,20 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Footer, Input, Label, Static
-from textual.worker import get_current_worker
 
 from engine.spec.errors import HistotuiError
-from histotui.ask import ask
+from histotui.ask import Asking, ask
 from histotui.formats import count, facts
 from histotui.grids import outlined
 from histotui.look import joined, line
 from histotui.screens.base import BenchScreen
+from histotui.settings import TISSUE, absolute_source
 from histotui.text import clean_line
 from histotui.widgets.picture import Picture
 from histotui.widgets.top_bar import TopBar
 
 Tree = dict[str, Any]
 
-TISSUE = "tissue"
 _CLASSES = ("normal", "tumour")
 _HINT = "/ takes a folder of patches, the id of a run, or tissue for the built-in one"
 
@@ -63,6 +62,7 @@ class DataScreen(BenchScreen[None]):
         self._split, self._label, self._page = "train", 0, 0
         self._answer: Tree = {}
         self._outlined = False
+        self._asking = Asking()
 
     def compose(self) -> ComposeResult:
         yield TopBar("data")
@@ -80,37 +80,37 @@ class DataScreen(BenchScreen[None]):
         self.query_one("#patches").focus()
         self._show_page()
 
-    def _data(self) -> Tree:
-        return {"source": self._resolved()}
-
     def _resolved(self) -> str:
-        # The same as `run --data`: an earlier run may be named as well as a path.
-        from histotui.settings import absolute_source
-
+        """The source as `run --data` takes it: a path, or an earlier run by its id or name."""
         return self._source if self._source == TISSUE else absolute_source(self._source, self.bench.store)
 
     def _show_page(self) -> None:
         self._say("reading patches …")
-        question = {"data": self._data(), "split": self._split, "label": self._label, "page": self._page}
-        self._ask("patches", question)
+        self._ask("patches", split=self._split, label=self._label, page=self._page)
 
-    @work(thread=True, exclusive=True, group="question")
-    def _ask(self, query: str, question: Tree) -> None:
-        """Only the newest question's answer is shown."""
-        worker = get_current_worker()
+    def _ask(self, query: str, **details: object) -> None:
+        """Only the newest question's answer is shown; the one before it is called off."""
+        self._asking.call_off()
+        self._asking = Asking()
+        self._wait_for(query, details, self._asking)
 
+    def on_unmount(self) -> None:
+        self._asking.call_off()
+
+    @work(thread=True, group="question")
+    def _wait_for(self, query: str, details: Mapping[str, object], asking: Asking) -> None:
         def progress(what: str, done: int, total: int) -> None:
-            if not worker.is_cancelled:
+            if not asking.is_off:
                 share = f"{count(done)} of {count(total)}" if total else ""
                 self.app.call_from_thread(self._say, joined([what, share], " "))
 
         try:
-            answer = ask(query, question, progress)
+            answer = ask(query, {"data": {"source": self._resolved()}, **details}, progress, asking)
         except HistotuiError as error:
-            if not worker.is_cancelled:
+            if not asking.is_off:
                 self.app.call_from_thread(self._fail, str(error))
             return
-        if not worker.is_cancelled:
+        if not asking.is_off:
             self.app.call_from_thread(partial(self._take, query, answer))
 
     def _fail(self, message: str) -> None:
@@ -140,7 +140,7 @@ class DataScreen(BenchScreen[None]):
             mark = "▸ " if split == self._split else "  "
             lines.append(line(f"{mark}{split:<6}" + "".join(f"{count(classes[name]):>9}" for name in _CLASSES)))
         header = line("        " + "".join(f"{name:>9}" for name in _CLASSES), "dim")
-        hint = line("\ni  reads every patch and reports".strip(), "dim")
+        hint = line("i  reads every patch and reports", "dim")
         self.query_one("#found", Static).update(Text("\n").join([lines[0], header, *lines[1:], Text(), hint]))
 
     def _show_facts(self, found: Tree) -> None:
@@ -177,7 +177,7 @@ class DataScreen(BenchScreen[None]):
 
     def action_inspect(self) -> None:
         self._say("reading every patch …")
-        self._ask("inspect", {"data": self._data()})
+        self._ask("inspect")
 
     def action_source(self) -> None:
         self.query_one("#source", Input).focus()

@@ -1,7 +1,7 @@
 """Runs: the home screen, every run of the store and what can be done to it."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -11,11 +11,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Footer, Input, Label
 
-from engine.spec.errors import ConfigError, HistotuiError
-from engine.spec.run_folder import RunFolder, check_name
+from engine.spec.errors import ConfigError
+from engine.spec.run_folder import RunFolder
 from histotui import operations
 from histotui.filters import matching
 from histotui.look import line
+from histotui.meta import checked_name, checked_notes, checked_tags
+from histotui.preferences import State
 from histotui.runs import LIVE, RESUMABLE
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Choice, Confirm, TextPrompt
@@ -82,7 +84,8 @@ class RunsScreen(BenchScreen[None]):
 
     def on_mount(self) -> None:
         state = self.bench.memory.state
-        self._order, self._expression = state.sort, state.filter
+        known = state.sort.removeprefix("-") in {column.field for column in COLUMNS}
+        self._order, self._expression = state.sort if known else State().sort, state.filter
         self._error = self._said = ""
         self.query_one("#filter", Input).value = self._expression
         self.set_class(bool(self._expression), "-filtering")
@@ -232,43 +235,29 @@ class RunsScreen(BenchScreen[None]):
     def action_rename(self) -> None:
         if run := self.bench.summary(self._table.current or ""):
             hint = "letters, digits, spaces and . _ + = , @ -; empty for no name"
-            self._ask("Name", run.name, hint, lambda text: text and check_name(text), self._set_name)
+            prompt = TextPrompt("Name", clean(run.name), hint, checked_name)
+            self._edit(prompt, [run.folder], "renamed", "name")
 
     def action_tag(self) -> None:
         if run := self.bench.summary(self._table.current or ""):
-            self._ask("Tags", " ".join(run.tags), "words with spaces between", None, self._set_tags)
+            prompt = TextPrompt("Tags", clean(" ".join(run.tags)), "words with spaces between", checked_tags)
+            self._edit(prompt, self._folders(), "tagged", "tags")
 
     def action_note(self) -> None:
         if run := self.bench.summary(self._table.current or ""):
-            self._ask("Note", run.notes, "what should be remembered of this run", None, self._set_note)
+            prompt = TextPrompt("Note", clean(run.notes), "what should be remembered of this run", checked_notes)
+            self._edit(prompt, [run.folder], "noted", "notes")
 
     @work
-    async def _ask(
-        self,
-        title: str,
-        value: str,
-        hint: str,
-        check: Callable[[str], object] | None,
-        then: Callable[[list[RunFolder], str], None],
-    ) -> None:
-        folders = [self.bench.folder(self._table.current or "")] if title != "Tags" else self._folders()
-        answer = await self.app.push_screen_wait(TextPrompt(title, clean(value), hint, check))
-        if answer is not None:
-            then(folders, answer)
+    async def _edit(self, prompt: TextPrompt, folders: list[RunFolder], done: str, part: str) -> None:
+        """Ask for a part of these runs' meta.json and write it."""
+        answer = await self.app.push_screen_wait(prompt)
+        if answer is None:
+            return
 
-    def _set_name(self, folders: list[RunFolder], name: str) -> None:
-        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, name=name), "renamed")
-
-    def _set_tags(self, folders: list[RunFolder], tags: str) -> None:
-        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, tags=tags.split()), "tagged")
-
-    def _set_note(self, folders: list[RunFolder], note: str) -> None:
-        self._edit(folders, lambda folder: self.bench.store.edit_meta(folder, notes=note), "noted")
-
-    def _edit(self, folders: list[RunFolder], edit: Callable[[RunFolder], object], done: str) -> None:
         def operation() -> str:
             for folder in folders:
-                edit(folder)
+                self.bench.store.edit_meta(folder, **{part: answer})
             return f"{operations.named(folders)} {done}"
 
         self.bench.perform(operation, folders)
@@ -313,11 +302,6 @@ class RunsScreen(BenchScreen[None]):
         self._set_order(self._order.removeprefix("-") if self._order.startswith("-") else f"-{self._order}")
 
     def _set_order(self, order: str) -> None:
-        try:
-            sort([], order)
-        except HistotuiError as error:
-            self.bench.complain(str(error))
-            return
         self._order = order
         self.bench.memory.remember(sort=order)
         self._show_runs()

@@ -14,6 +14,7 @@ from histotui.graphics import Graphics
 from histotui.look import joined, line, state_text
 from histotui.runs import LIVE
 from histotui.summary import RunSummary
+from histotui.text import clean_line
 from histotui.views import position
 from histotui.watcher import Snapshot
 from histotui.widgets.picture import Picture
@@ -69,7 +70,7 @@ def _lines(run: RunSummary, snapshot: Snapshot | None) -> Iterator[Text]:
     yield line(run.name or run.id, "bold")
     yield Text.assemble(state_text(run.state), "  ", line(run.device, "dim"))
     if run.error:
-        yield Text(line(run.error, "red").plain, style="red")
+        yield Text(clean_line(run.error), style="red")
     if run.name:
         yield line(run.id, "dim")
     if run.state in LIVE and snapshot and (stage := snapshot.run.stages.get(snapshot.run.stage)):

@@ -10,6 +10,7 @@ from textual.widget import Widget
 from histotui.devices import DeviceLoad
 from histotui.formats import size
 from histotui.look import bar, joined, line
+from histotui.runs import LIVE
 from histotui.text import fit, width
 
 _SHOWN_DEVICES = 4
@@ -31,8 +32,6 @@ class TopBar(Widget):
         self.set_reactive(TopBar.place, place)
 
     def on_mount(self) -> None:
-        from histotui.runs import LIVE
-
         self.watch(self.app, "devices", lambda devices: setattr(self, "devices", devices))
         self.watch(
             self.app, "listing", lambda runs: setattr(self, "live", sum(run.state in LIVE for run in runs or ()))
