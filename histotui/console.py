@@ -30,6 +30,11 @@ def out(*parts: str | Paint) -> None:
     _write(sys.stdout, parts)
 
 
+def out_part(text: str) -> None:
+    """Text on stdout as it is, which may end in the middle of a line."""
+    _send(sys.stdout, clean(text))
+
+
 def say(text: str) -> None:
     """Narration on stderr, wrapped between words where a terminal shows it."""
     for paragraph in text.split("\n"):

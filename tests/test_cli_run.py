@@ -377,6 +377,25 @@ class TestSignals:
         assert summarize(folder).state == "running"
         assert bench("stop", "@last").code == 0
 
+    def test_a_log_is_printed_as_far_as_it_goes_until_the_run_ends(self, bench: Bench) -> None:
+        bench.engine("slow")
+        bench("run", "--preset", "vae-500", "--detach", "--quiet")
+        log = bench.only_run().log
+        with subprocess.Popen([*DRIVER, "logs", "@last", "--follow"], stdout=subprocess.PIPE) as follower:
+            assert follower.stdout is not None
+            for written, printed in (
+                (b"half", b"half"),
+                (b" and \xe2\x82", b" and "),
+                (b"\xac whole\n", "€ whole\n".encode()),
+            ):
+                append(log, written)
+                expected = (b"engine log: slow\n" if written == b"half" else b"") + printed
+                assert follower.stdout.read(len(expected)) == expected
+            append(log, b"last")
+            bench("stop", "@last")
+            assert follower.stdout.read() == b"last\n"
+        assert bench("logs", "@last").out == "engine log: slow\nhalf and € whole\nlast\n"
+
     def test_losing_the_terminal_does_not_stop_the_run(self, bench: Bench) -> None:
         bench.engine("slow")
         pid, terminal = pty.fork()
@@ -388,6 +407,11 @@ class TestSignals:
         os.waitpid(pid, 0)
         assert summarize(folder).state == "running"
         assert bench("stop", "@last").code == 0
+
+
+def append(path: Path, data: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(data)
 
 
 @pytest.mark.parametrize(

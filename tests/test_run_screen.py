@@ -8,7 +8,7 @@ from fake_engine import score
 from PIL import Image
 from stage import notices, play, text_of, until
 from textual.pilot import Pilot
-from textual.widgets import Label, TabbedContent
+from textual.widgets import Label, Log, TabbedContent
 from workbench import Bench
 
 from engine.spec.events import (
@@ -29,6 +29,7 @@ from histotui.screens.run import RunScreen
 from histotui.widgets.chart import Chart
 from histotui.widgets.curves_pane import CurvesPane
 from histotui.widgets.events_pane import EventsPane
+from histotui.widgets.log_pane import LogPane
 from histotui.widgets.samples_pane import SamplesPane
 
 ID = "20261101-000000-vae-500-aaaa"
@@ -235,6 +236,29 @@ def test_a_failed_run_opens_on_its_error_and_the_end_of_its_log(bench: Bench) ->
     play(bench, script)
 
 
+def test_the_last_line_of_a_log_is_shown_before_it_ends_and_replaced_as_it_grows(bench: Bench) -> None:
+    folder = write_run(bench, RunFinished(seconds=1.0))
+    folder.log.write_text("first\n\nsecond: 1")
+
+    def lines(pilot: "Pilot[None]") -> list[str]:
+        shown = (text.strip(" ▎") for text in text_of(pilot.app.screen.query_one(LogPane)).splitlines())
+        return [text for text in shown if "second" in text or "third" in text]
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        await pilot.press("5")
+        await until(pilot, lambda: lines(pilot) == ["second: 1"])
+        for added, expected in (("0", ["second: 10"]), ("0\nthird", ["second: 100", "third"])):
+            with folder.log.open("a") as file:
+                file.write(added)
+            await until(pilot, lambda expected=expected: lines(pilot) == expected)
+        await pilot.press("slash", *"third", "enter")
+        await until(pilot, lambda: "1 of 1: third" in text_of(pilot.app.screen))
+        assert pilot.app.screen.query_one(Log).lines == ["first", " ", "second: 100", "third"]
+
+    play(bench, script)
+
+
 def test_the_log_is_searched(bench: Bench) -> None:
     folder = write_run(bench, RunFinished(seconds=1.0))
     folder.log.write_text("\n".join(f"line {number}" for number in range(300)) + "\n")
@@ -279,6 +303,27 @@ def test_a_live_run_is_stopped_from_its_screen_and_resumed(bench: Bench) -> None
         bench.engine("finish")
         await pilot.press("R")
         await until(pilot, lambda: "✓ finished" in text_of(app.screen) and "0.7503" in text_of(app.screen))
+
+    play(bench, script)
+
+
+def test_a_live_run_is_killed_only_after_a_yes(bench: Bench) -> None:
+    bench.engine("stubborn")
+    assert bench("run", "--preset", "baseline", "--detach", "--quiet").code == 0
+    run = bench.only_run().id
+
+    async def script(pilot: "Pilot[None]") -> None:
+        app = pilot.app
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen) and "● running" in text_of(app.screen))
+        await pilot.press("S")
+        await until(pilot, lambda: f"Kill {run}?" in text_of(app.screen))
+        await pilot.press("n")
+        assert "● running" in text_of(app.screen)
+        await pilot.press("S")
+        await until(pilot, lambda: f"Kill {run}?" in text_of(app.screen))
+        await pilot.press("y")
+        await until(pilot, lambda: "? lost" in text_of(app.screen))
 
     play(bench, script)
 

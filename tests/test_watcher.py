@@ -8,7 +8,7 @@ from workbench import Bench
 from engine.spec.events import EventWriter, ImageSaved, Metrics, Progress, RunFinished, RunStarted, StageStarted
 from histotui import watcher as watching
 from histotui.devices import DeviceMeter
-from histotui.log_tail import LAST, LogTail
+from histotui.log_tail import LAST, Growth, LogTail
 from histotui.store import RunStore
 from histotui.watcher import Watcher
 
@@ -87,25 +87,46 @@ def test_a_folder_of_runs_that_cannot_be_read_is_said_once(tmp_path: Path, bench
     assert watcher.read().error == ""
 
 
-def test_a_log_is_read_in_whole_lines_as_it_grows(tmp_path: Path) -> None:
+def test_a_log_is_read_as_it_grows_and_a_line_that_has_not_ended_is_given_again(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     tail = LogTail(path)
-    assert tail.read() == []
+    assert tail.read() == Growth()
     path.write_bytes(b"one\ntwo\nthr")
-    assert tail.read() == ["one", "two"]
+    assert tail.read() == Growth(("one", "two"), "thr")
+    assert tail.read() == Growth((), "thr")
     with path.open("ab") as file:
-        file.write(b"ee\n\x1b[2J\n")
-    assert tail.read() == ["three", "\\x1b[2J"]
+        file.write(b"ee\n\x1b[2J\n\xffhalf")
+    assert tail.read() == Growth(("three", "\\x1b[2J"), "\ufffdhalf")
+    with path.open("ab") as file:
+        file.write(b"\n")
+    assert tail.read() == Growth(("\ufffdhalf",))
+
+
+def test_of_a_line_that_is_written_over_what_it_says_last_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"\r 10 %\r 20 %\r")
+    assert LogTail(path).read() == Growth((), " 20 %")
 
 
 def test_of_a_long_log_the_end_is_read_and_a_new_one_from_its_start(tmp_path: Path) -> None:
     path = tmp_path / "log.txt"
     path.write_bytes(b"".join(b"line %d\n" % number for number in range(100_000)))
     tail = LogTail(path)
-    lines = tail.read()
+    lines = tail.read().lines
     assert lines[-1] == "line 99999" and lines[0].startswith("line ") and sum(map(len, lines)) < LAST
     path.write_bytes(b"again\n")
-    assert tail.read() == ["again"]
+    assert tail.read() == Growth(("again",))
+
+
+def test_a_line_that_never_ends_does_not_hold_up_what_comes_after(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"start\n")
+    tail = LogTail(path)
+    tail.read()
+    with path.open("ab") as file:
+        file.write(b"x" * (LAST + 10) + b"\nafter\n")
+    assert tail.read() == Growth(("x" * LAST,))
+    assert tail.read() == Growth(("x" * 10, "after"))
 
 
 def test_without_a_gpu_the_processor_is_the_device() -> None:

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.widgets import Input, Label, Log
 
-from histotui.log_tail import LogTail
+from histotui.log_tail import Growth, LogTail
 from histotui.look import line
 
 _SECONDS = 0.5
@@ -18,11 +18,21 @@ _KEPT = 5000
 _EMPTY = "nothing here: the log is for what goes wrong; 6 shows what has happened"
 
 
+class _Lines(Log):
+    """A log whose last line may be written anew."""
+
+    def take_back_last(self) -> None:
+        """Forget the last line."""
+        if self._lines:
+            del self._lines[-1]
+            self.refresh_lines(len(self._lines))
+
+
 class LogPane(Vertical):
     """What the engine wrote for people."""
 
     DEFAULT_CSS = """
-    LogPane Log { height: 1fr; }
+    LogPane _Lines { height: 1fr; }
     LogPane #error { color: $error; height: auto; max-height: 8; display: none; padding: 0 1; text-style: bold; }
     LogPane.-failed #error { display: block; }
     LogPane #search { height: 1; border: none; display: none; padding: 0 1; }
@@ -37,7 +47,7 @@ class LogPane(Vertical):
 
     def __init__(self, path: Path, id: str | None = None) -> None:
         super().__init__(id=id)
-        self._tail, self._lines = LogTail(path), list[str]()
+        self._tail, self._lines, self._unfinished = LogTail(path), list[str](), ""
         self._place = -1
         self._error = ""
         self._seen = False
@@ -45,7 +55,7 @@ class LogPane(Vertical):
     def compose(self) -> ComposeResult:
         yield Label("", id="error", markup=False)
         yield Input(placeholder="text to look for", id="search", compact=True)
-        yield Log(max_lines=_KEPT)
+        yield _Lines(max_lines=_KEPT)
         yield Label(_EMPTY, id="found", markup=False)
 
     def on_mount(self) -> None:
@@ -53,9 +63,12 @@ class LogPane(Vertical):
 
     def on_show(self) -> None:
         # A log that is hidden has no size, and what is written to it then cannot be scrolled to.
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
         if not self._seen:
             self._seen = True
-            self.call_after_refresh(self._write, self._lines)
+            self._write(self._shown())
 
     def show_error(self, error: str) -> None:
         """Show why the run failed; nothing for one that did not."""
@@ -68,18 +81,27 @@ class LogPane(Vertical):
     @work(exclusive=True)
     async def _follow(self) -> None:
         while True:
-            if new := await asyncio.to_thread(self._tail.read):
+            new = await asyncio.to_thread(self._tail.read)
+            if new.lines or new.unfinished != self._unfinished:
                 self._add(new)
             await asyncio.sleep(_SECONDS)
 
-    def _add(self, new: list[str]) -> None:
-        self._lines = (self._lines + new)[-_KEPT:]
+    def _add(self, new: Growth) -> None:
+        replaced = bool(self._unfinished)
+        self._lines, self._unfinished = [*self._lines, *new.lines][-_KEPT:], new.unfinished
         if self._seen:
-            self._write(new)
+            self._write([*new.lines, *filter(None, [new.unfinished])], replaced)
 
-    def _write(self, lines: list[str]) -> None:
-        log = self.query_one(Log)
-        log.write_lines(lines, scroll_end=log.scroll_offset.y >= log.max_scroll_y)
+    def _shown(self) -> list[str]:
+        return [*self._lines, *filter(None, [self._unfinished])][-_KEPT:]
+
+    def _write(self, lines: list[str], replaced: bool = False) -> None:
+        log = self.query_one(_Lines)
+        at_end = log.scroll_offset.y >= log.max_scroll_y
+        if replaced:
+            log.take_back_last()
+        # An empty line is no line to it.
+        log.write_lines([text or " " for text in lines], scroll_end=at_end)
         if lines and not self.has_class("-searching"):
             self.query_one("#found", Label).update("")
 
@@ -90,7 +112,7 @@ class LogPane(Vertical):
     @on(Input.Submitted, "#search")
     def _search(self) -> None:
         self._place = len(self._lines)
-        self.query_one(Log).focus()
+        self.query_one(_Lines).focus()
         self.action_next(-1)
 
     def action_next(self, step: int) -> None:
@@ -98,12 +120,13 @@ class LogPane(Vertical):
         wanted = self.query_one("#search", Input).value.lower()
         if not wanted:
             return
-        found = [number for number, text in enumerate(self._lines) if wanted in text.lower()]
+        lines = self._shown()
+        found = [number for number, text in enumerate(lines) if wanted in text.lower()]
         said = self.query_one("#found", Label)
         if not found:
             said.update(line(f"no line has {wanted!r}"))
             return
         beyond = [number for number in found if (number - self._place) * step > 0]
         self._place = (beyond or found)[0 if step > 0 else -1]
-        self.query_one(Log).scroll_to(y=self._place, animate=False)
-        said.update(line(f"{found.index(self._place) + 1} of {len(found)}: {self._lines[self._place]}"))
+        self.query_one(_Lines).scroll_to(y=self._place, animate=False)
+        said.update(line(f"{found.index(self._place) + 1} of {len(found)}: {lines[self._place]}"))
