@@ -267,6 +267,16 @@ def test_stop_leaves_a_checkpoint_and_resume_goes_on(bench: Bench) -> None:
     assert folder.scores.exists()
 
 
+def test_what_has_ended_cannot_be_stopped(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("s")
+        assert "there is nothing to stop: no selected run is live" in notices(app_of(pilot))
+
+    play(bench, script)
+
+
 def test_comparing_needs_two_and_takes_the_selected(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     write_three(bench)
     compared: list[list[str]] = []

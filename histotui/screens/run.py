@@ -1,22 +1,16 @@
 """Run: one run, live or past: its curves, samples, evaluation, settings, log and events."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import ClassVar
 
 from rich.text import Text
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
 
-from engine.spec.run_folder import RunFolder
-from histotui import operations
 from histotui.formats import duration, interval, number
 from histotui.look import bar, joined, line, state_text
 from histotui.runs import LIVE, RESUMABLE, expected_stages
-from histotui.screens.base import BenchScreen
-from histotui.screens.prompts import Confirm
+from histotui.screens.run_actions import RunActions
 from histotui.summary import RunSummary
 from histotui.text import clean_line
 from histotui.views import position, speed
@@ -32,7 +26,7 @@ from histotui.widgets.top_bar import TopBar
 _TABS = ("curves", "samples", "evaluation", "config", "log", "events")
 
 
-class RunScreen(BenchScreen[None]):
+class RunScreen(RunActions):
     """Everything about one run."""
 
     DEFAULT_CSS = """
@@ -62,6 +56,10 @@ class RunScreen(BenchScreen[None]):
     @property
     def followed(self) -> frozenset[str]:
         return frozenset({self._run_id})
+
+    @property
+    def current_run(self) -> str | None:
+        return self._run_id
 
     def compose(self) -> ComposeResult:
         run, folder = self.bench.summary(self._run_id), self.bench.folder(self._run_id)
@@ -130,29 +128,6 @@ class RunScreen(BenchScreen[None]):
         if run is None or action not in ("stop", "kill", "resume"):
             return True
         return run.state in (RESUMABLE if action == "resume" else LIVE)
-
-    def action_stop(self) -> None:
-        self.notify(f"{self._run_id}: stopping with a checkpoint", markup=False)
-        self._perform(operations.stop)
-
-    @work
-    async def action_kill(self) -> None:
-        question = Confirm(f"Kill {self._run_id}?", "what it did since its last checkpoint is lost")
-        if await self.app.push_screen_wait(question):
-            self._perform(operations.kill)
-
-    def action_resume(self) -> None:
-        self._perform(partial(operations.resume, engines=self.bench.engines))
-
-    def _perform(self, operation: Callable[[RunFolder], str]) -> None:
-        folder = self.bench.folder(self._run_id)
-        self.bench.perform(partial(operation, folder), [folder])
-
-    def action_like(self) -> None:
-        self.bench.new_run(self._run_id)
-
-    def action_copy(self) -> None:
-        self.bench.copy_command(self._run_id)
 
     def action_leave(self) -> None:
         if self.has_class("-full"):

@@ -16,14 +16,12 @@ from engine.spec.run_folder import RunFolder
 from histotui import operations
 from histotui.filters import matching
 from histotui.look import line
-from histotui.meta import checked_name, checked_notes, checked_tags
 from histotui.preferences import State
-from histotui.runs import LIVE, RESUMABLE
-from histotui.screens.base import BenchScreen
-from histotui.screens.prompts import Choice, Confirm, TextPrompt
+from histotui.runs import RESUMABLE
+from histotui.screens.prompts import Choice, Confirm
+from histotui.screens.run_actions import RunActions
 from histotui.sorting import sort
 from histotui.summary import RunSummary
-from histotui.text import clean
 from histotui.widgets.run_preview import RunPreview
 from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of
 from histotui.widgets.top_bar import TopBar
@@ -37,7 +35,7 @@ _NO_RUNS = """There are no runs here yet.
 From a script: histotui run --preset vae-2000 --quick"""
 
 
-class RunsScreen(BenchScreen[None]):
+class RunsScreen(RunActions):
     """The table of runs with a preview of the highlighted one."""
 
     DEFAULT_CSS = """
@@ -101,6 +99,14 @@ class RunsScreen(BenchScreen[None]):
         current = self.query_one(RunTable).current if self.is_mounted and self._has_preview() else None
         return frozenset({current} if current else ())
 
+    @property
+    def current_run(self) -> str | None:
+        return self._table.current
+
+    @property
+    def chosen_runs(self) -> Sequence[str]:
+        return self._table.chosen
+
     def _has_preview(self) -> bool:
         return any(preview.display for preview in self.query(RunPreview))
 
@@ -152,12 +158,12 @@ class RunsScreen(BenchScreen[None]):
         return next((column.title for column in COLUMNS if column.field == field), field)
 
     def _what_next(self) -> str:
-        run = self.bench.summary(self._table.current or "")
+        run = self.bench.summary(self.current_run or "")
         return f"; {run.state}: r goes on from its last checkpoint" if run and run.state in RESUMABLE else ""
 
     def _show_preview(self) -> None:
         if self.is_active and self.is_mounted and self._has_preview():
-            current = self._table.current
+            current = self.current_run
             run = self.bench.summary(current) if current else None
             self.query_one(RunPreview).show(run, self.bench.snapshots.get(current or ""))
 
@@ -169,47 +175,27 @@ class RunsScreen(BenchScreen[None]):
 
     @on(DataTable.RowSelected)
     def action_open(self) -> None:
-        if current := self._table.current:
+        if current := self.current_run:
             self.bench.open_run(current)
 
     def action_new(self) -> None:
         self.bench.new_run()
 
-    def action_like(self) -> None:
-        if current := self._table.current:
-            self.bench.new_run(current)
-
     def action_compare(self) -> None:
-        chosen = self._table.chosen
+        chosen = self.chosen_runs
         if len(chosen) < 2:
             self.notify("select two or more runs with space, then press c")
             return
         self.bench.compare(chosen)
 
     def action_data(self) -> None:
-        run = self.bench.summary(self._table.current or "")
+        run = self.bench.summary(self.current_run or "")
         source = run.config.get("data", {}).get("source") if run else None
         self.bench.browse_data(source if isinstance(source, str) else None)
 
-    def action_stop(self) -> None:
-        for folder in self._live("stop"):
-            self.notify(f"{folder.id}: stopping with a checkpoint", markup=False)
-            self.bench.perform(partial(operations.stop, folder), [folder])
-
-    def _live(self, verb: str) -> list[RunFolder]:
-        chosen = [self.bench.summary(name) for name in self._table.chosen]
-        live = [run.folder for run in chosen if run and run.state in LIVE]
-        if not live:
-            self.notify(f"there is nothing to {verb}: no selected run is live")
-        return live
-
-    def action_resume(self) -> None:
-        for folder in self._folders():
-            self.bench.perform(partial(operations.resume, folder, self.bench.engines), [folder])
-
     @work
     async def action_trash(self) -> None:
-        folders = self._folders()
+        folders = self.chosen_folders
         if not folders:
             return
         question = f"Move {self._called(folders)} to the trash?"
@@ -228,43 +214,6 @@ class RunsScreen(BenchScreen[None]):
         chosen = await self.app.push_screen_wait(Choice("Bring back", trashed, "the trash is empty"))
         if chosen:
             self.bench.perform(partial(operations.restore, self.bench.store, chosen), [self.bench.folder(chosen)])
-
-    def _folders(self) -> list[RunFolder]:
-        return [self.bench.folder(name) for name in self._table.chosen]
-
-    def action_rename(self) -> None:
-        if run := self.bench.summary(self._table.current or ""):
-            hint = "letters, digits, spaces and . _ + = , @ -; empty for no name"
-            prompt = TextPrompt("Name", clean(run.name), hint, checked_name)
-            self._edit(prompt, [run.folder], "renamed", "name")
-
-    def action_tag(self) -> None:
-        if run := self.bench.summary(self._table.current or ""):
-            prompt = TextPrompt("Tags", clean(" ".join(run.tags)), "words with spaces between", checked_tags)
-            self._edit(prompt, self._folders(), "tagged", "tags")
-
-    def action_note(self) -> None:
-        if run := self.bench.summary(self._table.current or ""):
-            prompt = TextPrompt("Note", clean(run.notes), "what should be remembered of this run", checked_notes)
-            self._edit(prompt, [run.folder], "noted", "notes")
-
-    @work
-    async def _edit(self, prompt: TextPrompt, folders: list[RunFolder], done: str, part: str) -> None:
-        """Ask for a part of these runs' meta.json and write it."""
-        answer = await self.app.push_screen_wait(prompt)
-        if answer is None:
-            return
-
-        def operation() -> str:
-            for folder in folders:
-                self.bench.store.edit_meta(folder, **{part: answer})
-            return f"{operations.named(folders)} {done}"
-
-        self.bench.perform(operation, folders)
-
-    def action_copy(self) -> None:
-        if current := self._table.current:
-            self.bench.copy_command(current)
 
     def action_filter(self) -> None:
         self.add_class("-filtering")
