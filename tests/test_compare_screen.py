@@ -213,6 +213,7 @@ class TestTheSet:
             await until(pilot, lambda: pilot.app.screen.query(OptionList))
             offered = pilot.app.screen.query_one(OptionList)
             assert [offered.get_option_at_index(n).id for n in range(offered.option_count)] == [OTHER]
+            assert "✓ finished  other               vae-100        0.7503 " in text_of(offered)
             await pilot.press("enter")
             await until(pilot, lambda: [row[0] for row in rows(screen)] == ["base", "vae", "other"])
             await pilot.press("space")

@@ -1,6 +1,7 @@
 """The home screen: what it shows of runs, and everything that can be done to them from there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,16 @@ from textual.widgets import Input
 from workbench import Bench
 
 from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, StageStarted
+from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI
 from histotui.preferences import Settings
 from histotui.screens.prompts import Confirm, TextPrompt
-from histotui.widgets.run_table import RunTable
+from histotui.store import RunStore
+from histotui.summary import RunSummary
+from histotui.text import width
+from histotui.widgets.run_table import RunTable, run_line
 
 DONE = (RunStarted(device="cpu (test)"), RunFinished(seconds=60.0))
 
@@ -232,6 +237,39 @@ def test_trash_asks_and_restore_brings_back(bench: Bench) -> None:
 
     play(bench, script)
     assert folder.exists()
+
+
+def test_the_trash_says_of_each_run_what_the_table_says(bench: Bench) -> None:
+    write_three(bench)
+    bench.write("20261104-000000-vae-500-dddd", DONE, scores=[score()], config=PRESETS["vae-4000-c256"].config)
+    RunStore(bench.runs).trash(RunFolder(bench.runs / "20261103-000000-gan-bce-cccc"))
+    RunStore(bench.runs).trash(RunFolder(bench.runs / "20261104-000000-vae-500-dddd"))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("u")
+        await until(pilot, lambda: "Bring back" in text_of(pilot.app.screen))
+        lines = text_of(pilot.app.screen).splitlines()
+        assert any("✓ finished  vae-500-dddd        vae-4000-c256  0.7503 tissue " in line for line in lines)
+        assert any("✗ failed    gan-bce-cccc        vae-500        – " in line for line in lines)
+
+    play(bench, script)
+
+
+def test_a_run_on_one_line() -> None:
+    folder = RunFolder(Path("20261101-000000-vae-500-aaaa"))
+    real = ({"role": "answer", "auc": 0.87521, "tested_on": "real"},)
+    run = RunSummary(folder, "", "vae-500", "finished", "", 1000.0, None, "", scores=real)
+    assert run_line(run, 1000.0 + 3 * 3600) == "✓ finished  vae-500-aaaa        vae-500        0.8752            3 h"
+    longest = replace(
+        run,
+        name="細胞" * 30,
+        preset="p\n" * 9,
+        state="unreadable",
+        created=0.0,
+        scores=({**real[0], "tested_on": "tissue"},),
+    )
+    assert width(run_line(longest, 86400.0 * 99999)) == 69
+    assert "\n" not in run_line(longest, 0.0)
 
 
 def test_a_live_run_cannot_be_trashed(bench: Bench) -> None:

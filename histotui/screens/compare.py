@@ -1,6 +1,7 @@
 """Compare: runs side by side, in the form of the study's Table 1, with everything that tells them apart."""
 
 import asyncio
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -20,11 +21,11 @@ from histotui.ask import Asking, ask, hide_progress
 from histotui.comparison import Comparison, compare_runs
 from histotui.exporting import default_folder, export
 from histotui.graphics import Graphics
-from histotui.look import line, state_text
+from histotui.look import line
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Choice, TextPrompt
 from histotui.store import RunStore
-from histotui.summary import RunSummary, summarize
+from histotui.summary import summarize
 from histotui.text import clean
 from histotui.widgets.compare_panes import (
     DifferencesPane,
@@ -35,6 +36,7 @@ from histotui.widgets.compare_panes import (
     RocPane,
     paired_text,
 )
+from histotui.widgets.run_table import run_line
 from histotui.widgets.score_table import BEST, ScoreTable
 from histotui.widgets.top_bar import TopBar
 
@@ -222,7 +224,8 @@ class CompareScreen(BenchScreen[None]):
 
     def _others(self) -> list[tuple[str, str]]:
         listing = self.bench.listing or tuple(reversed(self._store.summaries()))
-        return [(run.id, _offered(run)) for run in listing if run.id not in self._ids][:_OFFERED]
+        now = time.time()
+        return [(run.id, run_line(run, now)) for run in listing if run.id not in self._ids][:_OFFERED]
 
     def _change(self, ids: tuple[str, ...]) -> None:
         self._ids = ids
@@ -265,10 +268,6 @@ def _newest(images: Sequence[ImageSaved]) -> ImageSaved | None:
     """The newest grid that a generator made, else real patches."""
     made = [image for image in images if image.stage != "prepare"]
     return made[-1] if made else images[-1] if images else None
-
-
-def _offered(run: RunSummary) -> str:
-    return "  ".join(filter(None, (state_text(run.state).plain, run.name, run.id)))
 
 
 def _doubts(comparison: Comparison) -> Iterator[Text]:

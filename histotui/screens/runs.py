@@ -1,5 +1,6 @@
 """Runs: the home screen, every run of the store and what can be done to it."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -21,9 +22,9 @@ from histotui.runs import RESUMABLE
 from histotui.screens.prompts import Choice, Confirm
 from histotui.screens.run_actions import RunActions
 from histotui.sorting import sort
-from histotui.summary import RunSummary
+from histotui.summary import RunSummary, summarize
 from histotui.widgets.run_preview import RunPreview
-from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of
+from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of, run_line
 from histotui.widgets.top_bar import TopBar
 
 _NO_RUNS = """There are no runs here yet.
@@ -210,10 +211,14 @@ class RunsScreen(RunActions):
 
     @work
     async def action_restore(self) -> None:
-        trashed = [(folder.id, folder.id) for folder in self.bench.store.trashed()]
+        trashed = await asyncio.to_thread(self._trashed)
         chosen = await self.app.push_screen_wait(Choice("Bring back", trashed, "the trash is empty"))
         if chosen:
             self.bench.perform(partial(operations.restore, self.bench.store, chosen), [self.bench.folder(chosen)])
+
+    def _trashed(self) -> list[tuple[str, str]]:
+        now = time.time()
+        return [(folder.id, run_line(summarize(folder, now), now)) for folder in self.bench.store.trashed()]
 
     def action_filter(self) -> None:
         self.add_class("-filtering")

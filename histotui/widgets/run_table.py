@@ -12,10 +12,10 @@ from textual.widgets.data_table import RowDoesNotExist
 
 from histotui.formats import NOTHING, interval, number
 from histotui.gaps import Baselines
-from histotui.look import joined, line, state_text
+from histotui.look import GLYPHS, joined, line, state_text
 from histotui.runs import LIVE
 from histotui.summary import RunSummary
-from histotui.text import fit
+from histotui.text import clean_line, fit, width
 from histotui.times import age, left
 
 PAGE = 200
@@ -89,9 +89,9 @@ COLUMNS: Sequence[Column] = (
 )
 
 
-def fitting(width: int) -> tuple[Column, ...]:
+def fitting(columns: int) -> tuple[Column, ...]:
     """The columns that have room in a table of so many cells, the mark's own column taken off."""
-    room = width - 4
+    room = columns - 4
     by_rank = sorted(COLUMNS, key=lambda column: column.rank)
     kept = {column for number, column in enumerate(by_rank) if sum(c.width + 2 for c in by_rank[: number + 1]) <= room}
     return tuple(column for column in COLUMNS if column in kept)
@@ -101,6 +101,25 @@ def short_id(run_id: str) -> str:
     """An id without its date, which the column of ages tells."""
     stamp, _, rest = run_id.partition("-")
     return rest.partition("-")[2] if stamp.isdigit() and "-" in rest else run_id
+
+
+def run_line(run: RunSummary, now: float) -> str:
+    """A run on one line of a list at 80 columns, with what the table tells of it. `now` is in epoch seconds."""
+    score = run.answer
+    tested = str(score.get("tested_on", "real"))
+    auc = joined([number(score.get("auc")), "" if tested == "real" else tested], " ")
+    cells = (
+        (f"{GLYPHS[run.state]} {run.state}", 10),
+        (run.name or short_id(run.id), 18),
+        (run.preset, 13),
+        (auc, 13),
+    )
+    return "  ".join([*(_cell(text, columns) for text, columns in cells), f"{age(now - run.created):>6}"])
+
+
+def _cell(text: str, columns: int) -> str:
+    shown = fit(clean_line(text), columns)
+    return shown + " " * (columns - width(shown))
 
 
 class RunTable(DataTable[Text]):
