@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,6 +13,7 @@ from textual.widgets.option_list import Option
 from engine.spec.errors import HistotuiError
 from histotui.look import line
 from histotui.screens.base import BenchModal
+from histotui.text import clean
 
 Check = Callable[[str], object]
 """Raises HistotuiError where the text is not allowed."""
@@ -28,16 +30,16 @@ class TextPrompt(BenchModal[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(line(self._title, "bold"))
+            yield Label(_wrapped(self._title, "bold"))
             yield Input(self._value)
-            yield Label(line(self._hint), classes="hint", id="hint")
+            yield Label(_wrapped(self._hint), classes="hint", id="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         try:
             if self._check is not None:
                 self._check(event.value)
         except HistotuiError as error:
-            self.query_one("#hint", Label).update(line(str(error), "red"))
+            self.query_one("#hint", Label).update(_wrapped(str(error), "red"))
         else:
             self.dismiss(event.value)
 
@@ -56,9 +58,9 @@ class Confirm(BenchModal[bool]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(line(self._question, "bold"))
+            yield Label(_wrapped(self._question, "bold"))
             if self._details:
-                yield Label(line(self._details))
+                yield Label(_wrapped(self._details))
             yield OptionList(Option("Yes  (y)", id="yes"), Option("No   (n)", id="no"), compact=True)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
@@ -76,12 +78,17 @@ class Choice(BenchModal[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
-            yield Label(line(self._title, "bold"))
+            yield Label(_wrapped(self._title, "bold"))
             if self._options:
                 yield OptionList(*(Option(line(text), id=key) for key, text in self._options), compact=True)
             else:
-                yield Label(line(self._empty), classes="hint")
+                yield Label(_wrapped(self._empty), classes="hint")
             yield Label("enter chooses, escape leaves", classes="hint")
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         self.dismiss(event.option_id)
+
+
+def _wrapped(text: str, style: str = "") -> Text:
+    """Text of any origin on as many lines as it needs."""
+    return Text(clean(text), style=style)
