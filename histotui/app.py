@@ -20,7 +20,7 @@ from engine.spec.errors import HistotuiError
 from engine.spec.run_folder import RunFolder
 from histotui.devices import DeviceLoad, DeviceMeter
 from histotui.graphics import Graphics
-from histotui.look import THEMES, Sanitizer
+from histotui.look import THEMES, Sanitizer, joined
 from histotui.operations import Operation
 from histotui.preferences import Memory, Settings
 from histotui.runs import LIVE
@@ -138,8 +138,8 @@ class HistoTUI(App[None]):
     def _announce_end(self, run: RunSummary) -> None:
         name = clean(run.name or run.id)
         if run.state == "finished":
-            auc = run.answer.get("auc")
-            self.notify(f"{name} has finished" + (f": test AUC {auc:.4f}" if auc is not None else ""), markup=False)
+            said = joined([f"{name} has finished", run.result], ": ")
+            self.notify(clean(said), markup=False)
         else:
             self.notify(clean(f"{name}: {run.state}. {run.error}"), severity="warning", timeout=15, markup=False)
         if self.settings.bell:

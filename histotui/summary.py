@@ -25,6 +25,7 @@ from engine.spec.events import (
 )
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import answer, read_score_trees
+from histotui.formats import number
 from histotui.runs import LIVE, State, expected_stages, life_of, state_of
 
 Tree = dict[str, Any]
@@ -70,6 +71,18 @@ class RunSummary:
     def answer(self) -> Tree:
         """The score that the run was made for; empty before there is one."""
         return answer(self.scores) or {}
+
+    @property
+    def stand_in(self) -> str:
+        """What stood in for real patches where the answer was tested, such as `tissue`; empty where they were real."""
+        tested = str(self.answer.get("tested_on", "real"))
+        return "" if tested == "real" else tested
+
+    @property
+    def result(self) -> str:
+        """The answer in words, such as `test AUC on tissue 0.7503`; empty before there is one."""
+        where = f" on {self.stand_in}" if self.stand_in else ""
+        return f"test AUC{where} {number(self.answer.get('auc'))}" if self.answer else ""
 
     @property
     def reference(self) -> Tree:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from workbench import Bench
 
-from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, StageStarted
+from engine.spec.events import EventWriter, Progress, RunFailed, RunFinished, RunStarted, StageStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
@@ -299,10 +299,36 @@ def test_stop_leaves_a_checkpoint_and_resume_goes_on(bench: Bench) -> None:
         bench.engine("finish")
         await pilot.press("r")
         await until(pilot, lambda: app.listing and app.listing[0].state == "finished")
-        await until(pilot, lambda: "has finished: test AUC 0.7503" in notices(app))
+        await until(pilot, lambda: "has finished: test AUC on tissue 0.7503" in notices(app))
 
     play(bench, script)
     assert folder.scores.exists()
+
+
+@pytest.mark.parametrize(
+    ("scores", "said"),
+    [
+        ([score(tested_on="real")], "pilot has finished: test AUC 0.7503"),
+        ([score(tested_on="tissue")], "pilot has finished: test AUC on tissue 0.7503"),
+        ([], "pilot has finished"),
+    ],
+)
+def test_a_run_that_ends_says_its_auc_and_where_it_was_tested(
+    bench: Bench, scores: list[dict[str, object]], said: str
+) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(),), name="pilot")
+
+    async def script(pilot: "Pilot[None]") -> None:
+        app = app_of(pilot)
+        with RunLock(folder.lock):
+            ProcessIdentity.current().write(folder.process)
+            await until(pilot, lambda: app.listing and app.listing[0].state == "running")
+            folder.scores.write_text(json.dumps({"scores": scores, "notes": []}))
+            with EventWriter(folder.events) as writer:
+                writer.write(RunFinished(seconds=1.0))
+            await until(pilot, lambda: said in notices(app).splitlines())
+
+    play(bench, script)
 
 
 def test_what_has_ended_cannot_be_stopped(bench: Bench) -> None:

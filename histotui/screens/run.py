@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
 
-from histotui.formats import duration, interval, number
+from histotui.formats import duration, interval
 from histotui.look import bar, joined, line, state_text
 from histotui.runs import LIVE, RESUMABLE, expected_stages
 from histotui.screens.run_actions import RunActions
@@ -138,11 +138,8 @@ class RunScreen(RunActions):
 
 def _title(run: RunSummary) -> Text:
     score = run.answer
-    spread = interval(score.get("auc_low"), score.get("auc_high"))
-    tested = score.get("tested_on", "real")
-    where = "" if tested == "real" else f" on {clean_line(str(tested))}"
-    auc = f"test AUC{where} {number(score.get('auc'))} {spread}" if score else ""
-    return Text.assemble(state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", (auc, "bold"))
+    result = joined([run.result, interval(score.get("auc_low"), score.get("auc_high"))], " ") if score else ""
+    return Text.assemble(state_text(run.state), "  ", line(run.name or run.preset, "bold"), "  ", line(result, "bold"))
 
 
 def _progress(run: RunSummary, snapshot: Snapshot) -> Text:

@@ -53,8 +53,7 @@ def _stage(row: Row) -> Text:
     run = row.run
     if run.state == "finished":
         # The built-in tissue's AUC must not pass for one on real patches.
-        tested = run.answer.get("tested_on", "real")
-        return line("" if tested == "real" else f"on {tested}", "yellow")
+        return line(f"on {run.stand_in}" if run.stand_in else "", "yellow")
     progress = run.progress if run.state in LIVE else None
     share = progress.step / progress.total if progress and progress.total else None
     return line(joined([f"{run.stage:<10}", "" if share is None else f"{share:4.0%}"], " "))
@@ -105,9 +104,7 @@ def short_id(run_id: str) -> str:
 
 def run_line(run: RunSummary, now: float) -> str:
     """A run on one line of a list at 80 columns, with what the table tells of it. `now` is in epoch seconds."""
-    score = run.answer
-    tested = str(score.get("tested_on", "real"))
-    auc = joined([number(score.get("auc")), "" if tested == "real" else tested], " ")
+    auc = joined([number(run.answer.get("auc")), run.stand_in], " ")
     cells = (
         (f"{GLYPHS[run.state]} {run.state}", 10),
         (run.name or short_id(run.id), 18),
