@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engine.control import StopFlag
 from engine.environment import write_environment
+from engine.narration import narrate, write
 from engine.spec.config import RunConfig
 from engine.spec.errors import DONE, DeviceError, HistotuiError, RunFolderError, Stopped
 from engine.spec.events import (
@@ -45,7 +46,7 @@ class Engine:
         with storage_errors(self._folder.path), RunLock(self._folder.lock):
             self._stop.listen()
             ProcessIdentity.current().write(self._folder.process)
-            with EventWriter(self._folder.events) as events:
+            with EventWriter(self._folder.events, narrate) as events:
                 return self._run_to_last_event(events)
 
     def _run_to_last_event(self, events: EventWriter) -> int:
@@ -57,11 +58,11 @@ class Engine:
             events.write(RunStopped(stage=self._stage))
             return stopped.exit_code
         except HistotuiError as error:
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            write(f"error: {error}")
             return self._fail(events, error, error.exit_code)
         # The one place that catches everything: whatever happens, the folder says how the run ended.
         except Exception as error:  # noqa: BLE001
-            traceback.print_exc()
+            write(traceback.format_exc().rstrip("\n"))
             return self._fail(events, error, HistotuiError.exit_code)
         events.write(RunFinished(seconds=before + time.monotonic() - began))
         return DONE
@@ -136,7 +137,7 @@ def main(arguments: list[str]) -> int:
             raise RunFolderError(f"{folder.path}: not a run folder, it has no config.json")
         return Engine(folder).run()
     except HistotuiError as error:
-        print(f"error: {error}", file=sys.stderr)
+        write(f"error: {error}")
         return error.exit_code
 
 

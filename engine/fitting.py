@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.context import Context, Meter
+from engine.narration import tell
 from engine.spec.errors import Stopped, StorageError
 from engine.spec.events import CheckpointSaved, Metrics
 from engine.trainer import NotFinite, Trainer
@@ -111,6 +112,8 @@ class _Cursor:
             self._fit.trainer.load(state)
             self._fit.epoch_end.load(state.part("epoch_end"), state.meta["epoch_end"])
             self._closed = state.meta["closed_epochs"]
+            step, last = self._fit.trainer.step, self._fit.total_steps
+            tell(f"{self._fit.stage}: goes on from its checkpoint of step {step} of {last}")
 
     def unfinished(self) -> bool:
         return self._closed < self._fit.epochs

@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
@@ -179,7 +179,8 @@ class EventWriter:
     step is not said again.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, listener: Callable[[Event], None] | None = None) -> None:
+        """`listener` hears of each event that was written."""
         # pydantic's serialisers take a sixth of json's time; only the writer pays for their import.
         from pydantic import TypeAdapter
 
@@ -187,7 +188,7 @@ class EventWriter:
             name: (b'{"type":"%s",' % name.encode(), TypeAdapter(kind).serializer.to_json)
             for name, kind in EVENT_TYPES.items()
         }
-        self._path = path
+        self._path, self._listener = path, listener
         self._said = _steps_said(path)
         """The last step that an earlier process said of each stage and kind."""
         self._sync_due = 0.0
@@ -212,6 +213,8 @@ class EventWriter:
         if event.time > self._sync_due:
             os.fdatasync(self._descriptor)
             self._sync_due = event.time + SYNC_SECONDS
+        if self._listener is not None:
+            self._listener(event)
 
     def _is_said(self, event: Event) -> bool:
         return isinstance(event, Metrics | ImageSaved) and event.step <= self._said.get(_key(event), -1)

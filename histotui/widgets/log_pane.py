@@ -15,7 +15,7 @@ from histotui.look import line
 
 _SECONDS = 0.5
 _KEPT = 5000
-_EMPTY = "nothing here: the log is for what goes wrong; 6 shows what has happened"
+_EMPTY = "the engine has written nothing yet; 6 shows what has happened"
 
 
 class _Lines(Log):
