@@ -31,6 +31,7 @@ from histotui.watcher import Engines, News, Snapshot, Watcher
 
 _FOLLOW_SECONDS = 0.25
 _DEVICE_SECONDS = 2.0
+_NEXT_IMAGES = "Draw pictures in the next way that there is"
 
 
 class HistoTUI(App[None]):
@@ -43,7 +44,7 @@ class HistoTUI(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark,f1", "help", "Help", id="help", key_display="?"),
         Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True),
-        Binding("ctrl+g", "cycle_images", "Images", id="images", show=False),
+        Binding("ctrl+g", "cycle_images", "Images", id="images", show=False, tooltip=_NEXT_IMAGES),
     ]
 
     # Plain variables that can be watched: a reactive one of the application's repaints the whole screen.
@@ -77,7 +78,7 @@ class HistoTUI(App[None]):
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)
-        yield SystemCommand("Images", "Draw pictures in the next way that there is", self.action_cycle_images)
+        yield SystemCommand("Images", _NEXT_IMAGES, self.action_cycle_images)
 
     def on_mount(self) -> None:
         # Importing every screen takes longer than showing the first.

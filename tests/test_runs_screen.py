@@ -375,9 +375,19 @@ def test_the_help_names_every_key_and_its_binding(bench: Bench) -> None:
         await pilot.press("question_mark")
         shown = text_of(pilot.app.screen)
         assert "Stop with a checkpoint" in shown and " stop" in shown
+        assert "Draw pictures in the next way that there is" in shown and " images" in shown
         await pilot.press("escape")
 
     play(bench, script, (120, 60))
+
+
+@pytest.mark.parametrize(("key", "place"), [("n", "new run"), ("D", "data")])
+def test_the_line_above_a_screen_says_where_one_is(bench: Bench, key: str, place: str) -> None:
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press(key)
+        await until(pilot, lambda: text_of(pilot.app.screen).lstrip().startswith(f"histotui  {place}  "))
+
+    play(bench, script)
 
 
 def test_keys_can_be_given_other_places(bench: Bench) -> None:

@@ -118,7 +118,7 @@ class NewRunScreen(BenchScreen[str | None]):
         self._pane = "points" if base is None else "form"
 
     def compose(self) -> ComposeResult:
-        yield TopBar("New run")
+        yield TopBar("new run")
         with Horizontal(id="top"):
             yield Static("Name", id="label")
             yield Input(placeholder="optional", id="name", compact=True)
