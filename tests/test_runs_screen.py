@@ -176,13 +176,43 @@ def test_sorting_by_keys(bench: Bench) -> None:
     play(bench, script)
 
 
+def test_the_mark_of_an_order_says_how_what_is_shown_goes_from_the_top_down(bench: Bench) -> None:
+    write_three(bench)
+
+    async def clicked(pilot: "Pilot[None]", title: str) -> str:
+        heading = text_of(table(pilot)).splitlines()[0]
+        await pilot.click(table(pilot), offset=(heading.rindex(title), 0))
+        await pilot.pause(0.3)
+        return text_of(table(pilot)).splitlines()[0]
+
+    def names(pilot: "Pilot[None]") -> list[str]:
+        return [row.run.name for row in table(pilot)._rows]
+
+    async def script(pilot: "Pilot[None]") -> None:
+        # The youngest stands on top, so ages rise.
+        assert "age ▲" in text_of(table(pilot)).splitlines()[0]
+        assert "age ▼" in await clicked(pilot, "age")
+        assert names(pilot) == ["real", "small", ""]
+        assert "by age, oldest first" in text_of(pilot.app.screen)
+        assert "age ▲" in await clicked(pilot, "age")
+        assert "test AUC ▲" in await clicked(pilot, "test AUC")
+        assert names(pilot) == ["small", "real", ""]
+        assert "test AUC ▼" in await clicked(pilot, "test AUC")
+        assert names(pilot) == ["real", "small", ""]
+        await pilot.press("greater_than_sign", "greater_than_sign")
+        assert "age ▲" in text_of(table(pilot)).splitlines()[0]
+        assert names(pilot) == ["", "small", "real"]
+
+    play(bench, script, (120, 24))
+
+
 def test_an_order_that_is_remembered_and_no_more_known_is_forgotten(bench: Bench) -> None:
     write_three(bench)
     (bench.folder / "state.json").write_text('{"sort": "-quality"}')
 
     async def script(pilot: "Pilot[None]") -> None:
         assert table(pilot).total == 3
-        assert "by age" in text_of(pilot.app.screen)
+        assert "by age, newest first" in text_of(pilot.app.screen)
 
     play(bench, script)
 

@@ -156,7 +156,9 @@ class RunsScreen(RunActions):
 
     def _ordered_by(self) -> str:
         field = self._order.removeprefix("-")
-        return next((column.title for column in COLUMNS if column.field == field), field)
+        # A narrow window has no column of ages whose mark would tell.
+        direction = ", newest first" if self._order == "-created" else ", oldest first" if field == "created" else ""
+        return next((column.title for column in COLUMNS if column.field == field), field) + direction
 
     def _what_next(self) -> str:
         run = self.bench.summary(self.current_run or "")
@@ -244,13 +246,13 @@ class RunsScreen(RunActions):
 
     @on(RunTable.Sorted)
     def _sort_by_clicked(self, event: RunTable.Sorted) -> None:
-        self._set_order(f"-{event.field}" if self._order == event.field else event.field)
+        self._set_order(event.order)
 
     def action_sort(self, step: int) -> None:
         fields = [column.field for column in COLUMNS]
         present = self._order.removeprefix("-")
         place = fields.index(present) if present in fields else 0
-        self._set_order(fields[(place + step) % len(fields)])
+        self._set_order(COLUMNS[(place + step) % len(fields)].rising)
 
     def action_reverse(self) -> None:
         self._set_order(self._order.removeprefix("-") if self._order.startswith("-") else f"-{self._order}")

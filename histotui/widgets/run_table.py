@@ -42,6 +42,18 @@ class Column:
     cell: Callable[[Row], Text]
     rank: int
     right: bool = False
+    falls: bool = False
+    """What it shows falls as its field rises, as ages do while times of creation rise."""
+
+    @property
+    def rising(self) -> str:
+        """The order in which what it shows rises from the top down."""
+        return f"-{self.field}" if self.falls else self.field
+
+    @property
+    def falling(self) -> str:
+        """The reverse of `rising`."""
+        return self.field if self.falls else f"-{self.field}"
 
 
 def _name(row: Row) -> Text:
@@ -81,7 +93,7 @@ COLUMNS: Sequence[Column] = (
     Column("left", "left", 7, lambda row: Text(f"{left(row.run):>7}"), 4, right=True),
     Column("auc", "test AUC", 21, _auc, 1),
     Column("gap", "to real", 9, _gap, 3, right=True),
-    Column("created", "age", 8, lambda row: Text(f"{age(row.now - row.run.created):>8}"), 5, right=True),
+    Column("created", "age", 8, lambda row: Text(f"{age(row.now - row.run.created):>8}"), 5, right=True, falls=True),
     Column("preset", "preset", 14, lambda row: line(fit(row.run.preset, 14)), 6),
     Column("device", "device", 8, lambda row: line(fit(row.run.device.partition(" ")[0], 8)), 8),
     Column("tags", "tags", 16, lambda row: line(fit(" ".join(row.run.tags), 16)), 7),
@@ -133,11 +145,11 @@ class RunTable(DataTable[Text]):
     ]
 
     class Sorted(Message):
-        """A column's title was clicked."""
+        """A column's title was clicked, which asks for this order."""
 
-        def __init__(self, field: str) -> None:
+        def __init__(self, order: str) -> None:
             super().__init__()
-            self.field = field
+            self.order = order
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False, cell_padding=1)
@@ -194,9 +206,7 @@ class RunTable(DataTable[Text]):
                 self.scroll_to(y=offset.y, animate=False, immediate=True)
 
     def _title(self, column: Column) -> Text:
-        arrow = {column.field: " ▲", f"-{column.field}": " ▼"}
-        direction = next((mark for field, mark in arrow.items() if field == self._sort), "")
-        title = column.title + direction
+        title = column.title + {column.rising: " ▲", column.falling: " ▼"}.get(self._sort, "")
         return Text(f"{title:>{column.width}}" if column.right else title)
 
     def _add_rows(self, until: int) -> None:
@@ -234,8 +244,9 @@ class RunTable(DataTable[Text]):
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         event.stop()
-        if event.column_key.value not in (None, "mark"):
-            self.post_message(self.Sorted(str(event.column_key.value)))
+        clicked = next((column for column in self._columns if column.field == event.column_key.value), None)
+        if clicked is not None:
+            self.post_message(self.Sorted(clicked.falling if self._sort == clicked.rising else clicked.rising))
 
     def on_resize(self) -> None:
         if self._columns != fitting(self.size.width):
