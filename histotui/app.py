@@ -10,16 +10,18 @@ from types import MappingProxyType
 from typing import ClassVar
 
 from textual import work
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.filter import LineFilter
 from textual.reactive import var
 from textual.screen import Screen
+from textual.widgets import Input
 
 from engine.spec.errors import HistotuiError
 from engine.spec.run_folder import RunFolder
 from histotui.devices import DeviceLoad, DeviceMeter
 from histotui.graphics import Graphics
+from histotui.keys import OrderedKeys
 from histotui.look import THEMES, Sanitizer, joined
 from histotui.operations import Operation
 from histotui.preferences import Memory, Settings
@@ -34,7 +36,7 @@ _DEVICE_SECONDS = 2.0
 _NEXT_IMAGES = "Draw pictures in the next way that there is"
 
 
-class HistoTUI(App[None]):
+class HistoTUI(OrderedKeys):
     """Themes, global keys, the follow worker, and what screens share."""
 
     CSS_PATH = "histotui.tcss"
@@ -75,6 +77,10 @@ class HistoTUI(App[None]):
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         return [*super().get_line_filters(), Sanitizer()]
+
+    def get_key_display(self, binding: Binding) -> str:
+        # A field takes the question mark for itself.
+        return "F1" if binding.id == "help" and isinstance(self.focused, Input) else super().get_key_display(binding)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         yield from super().get_system_commands(screen)

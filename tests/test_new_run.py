@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static, Tabs
+from textual.widgets import Checkbox, Input, OptionList, Static, Tabs
 from workbench import Bench, until
 
 import histotui.app
@@ -180,6 +180,24 @@ class TestForm:
 
         go(bench, steps, size=(80, 24))
 
+    def test_keys_that_arrive_at_once_go_into_the_fields_that_they_move_to(
+        self, bench: Bench, asked: list[RunConfig]
+    ) -> None:
+        def burst(app: Launching, *keys: str) -> None:
+            for key in keys:
+                app.post_message(events.Key(key, key if len(key) == 1 else None))
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            clear = ("end", "ctrl+u")
+            burst(app, "pagedown", "down", *clear, *"12", "down", *clear, *"8", "pagedown", *clear, *"0.5", "ctrl+k")
+            await when(pilot, lambda: app.new_run_screen.query_one("#quick", Checkbox).value)
+            config = app.new_run_screen.asked
+            assert config is not None and config.generator is not None
+            assert (config.generator.epochs, config.generator.batch_size, config.synthesis.ratio) == (12, 8, 0.5)
+            assert app.form.edited == {"generator.epochs", "generator.batch_size", "synthesis.ratio"}
+
+        go(bench, steps, size=(80, 24))
+
 
 class TestConsequences:
     def test_the_engine_is_asked_once_after_typing(
@@ -326,17 +344,50 @@ class TestLaunch:
         go(bench, steps, base=folder.id)
 
     def test_an_earlier_run_s_patches_as_data(self, bench: Bench, asked: list[RunConfig]) -> None:
-        folder = bench.write("20251123-154501-vae-100-a1b2")
+        data = {"data": {"limit": 4000, "tissue": {"train": 5000, "seed": 3}}}
+        config = apply(PRESETS["vae-100"].config, [data, {"synthesis": {"ratio": 0.5}, "seed": 5}])
+        folder = bench.write("20251123-154501-vae-100-a1b2", config=config)
 
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
             points = app.new_run_screen.query_one(OptionList)
             await when(pilot, lambda: points.option_count > len(PRESETS) + 1)
             points.focus()
             await pilot.press("end", "d")
-            await when(pilot, lambda: bool(asked) and asked[-1].data.source == str(folder.path))
-            assert (asked[-1].generator, asked[-1].classifier.train_on) == (None, "real")
+            await when(pilot, lambda: bool(asked) and asked[-1].synthesis.source == str(folder.path))
+            lent = {"synthesis": {"source": str(folder.path), "ratio": 0.5}, "classifier": {"train_on": "synthetic"}}
+            assert asked[-1] == apply(PRESETS["baseline"].config, [lent, data])
+            screen = app.new_run_screen
+            screen.action_quick()
+            # The patches stay those that the run was tested on.
+            await when(pilot, lambda: asked[-1].classifier.epochs < 100)
+            assert asked[-1].data == config.data
 
         go(bench, steps)
+
+    def test_a_run_that_cannot_be_read_has_no_patches(self, bench: Bench, asked: list[RunConfig]) -> None:
+        bench.write("20251123-154501-vae-100-a1b2").config.write_text("{")
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            points = app.new_run_screen.query_one(OptionList)
+            await when(pilot, lambda: points.option_count > len(PRESETS) + 1)
+            points.focus()
+            await pilot.press("end", "d")
+            await when(pilot, lambda: "not a JSON file" in app.said)
+            assert app.new_run_screen.asked == PRESETS["vae-500"].config
+
+        go(bench, steps)
+
+    def test_runs_are_offered_for_their_patches(self, bench: Bench, asked: list[RunConfig]) -> None:
+        folder = bench.write("20251123-154501-vae-100-a1b2")
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            control = app.form.control_of("synthesis.source")
+            assert isinstance(control, Input)
+            await when(pilot, lambda: control.suggester is not None)
+            await type_into(app, pilot, "synthesis.source", "2025")
+            await when(pilot, lambda: control._suggestion == folder.id)
+
+        go(bench, steps, base="baseline")
 
     def test_escape_warns_of_settings_that_would_be_lost(self, bench: Bench, asked: list[RunConfig]) -> None:
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
@@ -380,6 +431,8 @@ class TestPresets:
             ("gan-wasserstein", {"generator": {"weight_clip": None}}),
             ("vae-100", {"generator": None, "classifier": {"train_on": "real", "flips": True}}),
             ("baseline", {"generator": {"kind": "gan"}}),
+            ("baseline", {"synthesis": {"source": "/runs/one"}, "classifier": {"train_on": "both"}}),
+            ("vae-100", {"generator": None, "synthesis": {"source": "/runs/one"}}),
         ],
     )
     def test_a_saved_preset_reads_back_the_same(self, base: str, changes: dict[str, Any], tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""OrderedKeys: keys take effect one after another, however fast they come."""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+from textual import events
+from textual.app import App
+from textual.message import Message
+
+PATIENCE: Final = 0.3
+"""Seconds after which the next key need not wait any longer, where what it would go to has gone away."""
+
+
+class Followed(Message):
+    """Goes the way of a key, behind it: where this arrives, all that the key brings about has happened."""
+
+
+class OrderedKeys(App[None]):
+    """An application that hands out a key when the one before has taken effect.
+
+    Textual puts every key into the queue of the widget that has the focus at that moment. Keys that arrive together, as
+    from a paste or a slow connection, would all go to the widget that the first of them leaves.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._held: deque[events.Key | events.Paste] = deque()
+        self._follower: Followed | None = None
+
+    async def on_event(self, event: events.Event) -> None:
+        if not isinstance(event, events.Key | events.Paste) or event.is_forwarded:
+            await super().on_event(event)
+        elif self._follower is not None:
+            self._held.append(event)
+        else:
+            await self._hand_out(event)
+
+    async def _hand_out(self, event: events.Key | events.Paste) -> None:
+        follower = self._follower = Followed()
+        target = self.focused or self.screen
+        await super().on_event(event)
+        if target.post_message(follower):
+            self.set_timer(PATIENCE, lambda: self._release(follower))
+        else:
+            self._release(follower)
+
+    def on_followed(self, follower: Followed) -> None:
+        # A worker that the key has started gets its first turn before this, and may have opened a screen.
+        asyncio.get_running_loop().call_soon(self._settle, follower)
+
+    def _settle(self, follower: Followed) -> None:
+        """Wait for the screen, which has no focus until it has begun."""
+        self.screen.call_later(self._release, follower)
+
+    def _release(self, follower: Followed) -> None:
+        self.call_later(self._next, follower)
+
+    async def _next(self, follower: Followed) -> None:
+        if follower is not self._follower:
+            return
+        self._follower = None
+        if self._held:
+            await self._hand_out(self._held.popleft())

@@ -1,0 +1,115 @@
+"""Keys that arrive together, as over a slow connection or from a paste, go where they were meant to."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+
+import pytest
+from textual import work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.events import Key, Paste
+from textual.pilot import Pilot
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from histotui.keys import OrderedKeys
+
+
+class Question(ModalScreen[str]):
+    """Asks for a line."""
+
+    def compose(self) -> ComposeResult:
+        yield Input(id="answer")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        self.dismiss(event.value)
+
+
+class Fields(OrderedKeys):
+    """Three fields with keys to go between them, and questions."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down", "app.focus_next", "Next"),
+        Binding("up", "app.focus_previous", "Previous"),
+        Binding("ctrl+t", "ask", "Ask", priority=True),
+        Binding("f2", "ask", "Ask"),
+        Binding("f3", "leave_out", "Leave out"),
+    ]
+    answers: ClassVar[list[str | None]] = []
+
+    def compose(self) -> ComposeResult:
+        for name in "abc":
+            yield Input(id=name, select_on_focus=False)
+
+    @work
+    async def action_ask(self) -> None:
+        self.answers.append(await self.push_screen_wait(Question()))
+
+    async def action_leave_out(self) -> None:
+        assert self.focused is not None
+        self.focused.remove()
+
+    @property
+    def values(self) -> list[str]:
+        return [field.value for field in self.screen.query(Input)]
+
+
+def burst(app: OrderedKeys, *keys: str) -> None:
+    """All keys at once, as the driver hands them over."""
+    for key in keys:
+        app.post_message(Key(key, key if len(key) == 1 else None))
+
+
+def play(script: Callable[[Fields, "Pilot[None]"], Awaitable[None]]) -> None:
+    async def run() -> None:
+        app = Fields()
+        app.answers.clear()
+        async with app.run_test() as pilot:
+            await script(app, pilot)
+
+    asyncio.run(run())
+
+
+async def until(app: Fields, values: list[str]) -> None:
+    for _ in range(100):
+        if app.values == values:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(app.values)
+
+
+def test_a_burst_goes_into_each_field_that_it_moves_to() -> None:
+    async def script(app: Fields, pilot: "Pilot[None]") -> None:
+        burst(app, "1", "2", "down", "3", "backspace", "4", "down", "5", "up", "up", "6")
+        await until(app, ["126", "4", "5"])
+
+    play(script)
+
+
+@pytest.mark.parametrize("ask", ["ctrl+t", "f2"])
+def test_what_follows_a_key_that_opens_a_question_answers_it(ask: str) -> None:
+    async def script(app: Fields, pilot: "Pilot[None]") -> None:
+        burst(app, "1", ask, "y", "e", "s", "enter", "2")
+        await until(app, ["12", "", ""])
+        assert app.answers == ["yes"]
+
+    play(script)
+
+
+def test_a_paste_waits_its_turn() -> None:
+    async def script(app: Fields, pilot: "Pilot[None]") -> None:
+        burst(app, "1", "down")
+        app.post_message(Paste("23"))
+        burst(app, "4")
+        await until(app, ["1", "234", ""])
+
+    play(script)
+
+
+def test_keys_go_on_where_the_widget_that_had_them_is_taken_out() -> None:
+    async def script(app: Fields, pilot: "Pilot[None]") -> None:
+        burst(app, "1", "f3", "2", "down", "3")
+        await until(app, ["3", "2"])
+
+    play(script)
