@@ -2,7 +2,9 @@
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
+from itertools import accumulate
 from typing import Any
 
 from engine.spec.errors import ConfigError
@@ -42,10 +44,34 @@ def known_field(name: str) -> str:
     if name.lower() in FIELDS:
         return name.lower()
     if _SETTING.fullmatch(name):
-        return name
+        return _known_setting(name.lower())
     near = difflib.get_close_matches(name.lower(), FIELDS, n=1)
     advice = f"did you mean {near[0]}?" if near else f"there are {', '.join(FIELDS)} and SECTION.SETTING"
     raise ConfigError(f"no field {name!r}; {advice}")
+
+
+def _known_setting(name: str) -> str:
+    path, known = name.removeprefix("cfg."), _settings()
+    if path in known:
+        return name
+    unknown = next(part for part in _and_those_above(path) if part not in known)
+    near = difflib.get_close_matches(unknown, known, n=1)
+    advice = f"did you mean {near[0]}?" if near else "`histotui presets NAME` lists all settings"
+    raise ConfigError(f"{unknown}: unknown; {advice}")
+
+
+@cache
+def _settings() -> tuple[str, ...]:
+    """Every setting that a run can have, whichever its generator, and the sections in which they stand."""
+    # Models take a tenth of a second to import, and few filters name a setting.
+    from engine.spec.resolve import fields
+
+    return tuple(dict.fromkeys(part for path, _ in fields() for part in _and_those_above(path)))
+
+
+def _and_those_above(path: str) -> Iterator[str]:
+    """The sections that a dotted path leads through, and the path itself."""
+    return accumulate(path.split("."), "{}.{}".format)
 
 
 def has_value(value: object) -> bool:

@@ -70,6 +70,9 @@ class TestLs:
         result = bench("ls", "--filter", "auk>1")
         assert (result.code, result.out) == (2, "")
         assert "filter term 'auk>1'" in result.err
+        result = bench("ls", "--filter", "genrator.latent_dim>1")
+        assert result.code == 2
+        assert "genrator: unknown; did you mean generator?" in result.err
 
     def test_no_runs_is_an_empty_list(self, bench: Bench) -> None:
         result = bench("ls", "--json", "--runs", "nothing")
@@ -115,6 +118,15 @@ class TestShow:
         out = bench("show", "@last").out
         assert "the study" not in out
         assert "- Differs from the preset vae-500: generator.latent_dim=501\n" in out
+
+    def test_the_run_that_has_lent_its_patches_is_named(self, bench: Bench) -> None:
+        lent = {"synthesis": {"source": f"/elsewhere/{ONE}"}, "classifier": {"train_on": "both"}}
+        config = apply(PRESETS["baseline"].config, [lent])
+        bench.write("20251124-120000-baseline-dddd", DONE, scores=[score(trained_on="both")], config=config)
+        out = bench("show", "@last").out
+        assert out.startswith(f"baseline, synthetic patches of {ONE}\n") and "the study" not in out
+        rows = bench("compare", "pilot", "@last", "--format", "json").json
+        assert [row["synthetic_of"] for row in rows] == ["", ONE]
 
     @pytest.mark.parametrize(
         ("reference", "said"),

@@ -8,6 +8,8 @@ import pytest
 
 from engine.spec.errors import ConfigError
 from engine.spec.events import Progress
+from engine.spec.presets import PRESETS
+from engine.spec.resolve import dump, flatten
 from engine.spec.run_folder import RunFolder
 from histotui.filters import matching, parse
 from histotui.runs import State
@@ -99,7 +101,12 @@ RUNS = [
         ("'or'", ""),
         ("''", "a bb ccc"),
         ("device:cuda(0)", ""),
-        ("generator.latent_dim.deeper>1", ""),
+        ("Generator.Latent_dim>100", "a"),
+        ("generator.loss=bce", ""),
+        ("generator.kl_weight>0 or generator.discriminator_steps>1", ""),
+        ("has:cfg.generator", "a bb"),
+        ("cfg.seed>0", ""),
+        ("has:data.tissue", ""),
         ("training.compile>0", ""),
     ],
 )
@@ -119,6 +126,15 @@ def test_matching(expression: str, ids: str) -> None:
         ("cfg=1", "no field 'cfg'"),
         ("has:", "no field ''"),
         ("has:colour", "no field 'colour'"),
+        ("genrator.x>1", "filter term 'genrator.x>1' at character 1: genrator: unknown; did you mean generator?"),
+        ("vae cfg.genrator.x>1", "at character 5: genrator: unknown; did you mean generator?"),
+        ("generator.latent_dims>1", "generator.latent_dims: unknown; did you mean generator.latent_dim?"),
+        ("generator.latent_dim.deeper>1", "generator.latent_dim.deeper: unknown; did you mean generator.latent_dim?"),
+        ("has:classifer.epochs", "classifer: unknown; did you mean classifier?"),
+        ("data.sorce:pcam", "data.sorce: unknown; did you mean data.source?"),
+        ("data.tisue.seed=1", "data.tisue: unknown; did you mean data.tissue?"),
+        ("zzz.qqq=1", "zzz: unknown; `histotui presets NAME` lists all settings"),
+        ("cfg.seeds=1", "seeds: unknown; did you mean seed?"),
         ("vae and", "at character 8: expected a term"),
         ("or vae", "at character 1: expected a term before 'or'"),
         ("vae and or x", "at character 9: expected a term before 'or'"),
@@ -231,3 +247,11 @@ def test_sort(column: str, ids: str) -> None:
 def test_sort_by_nothing_known() -> None:
     with pytest.raises(ConfigError, match="no field 'aucs'"):
         sort(RUNS, "aucs")
+    with pytest.raises(ConfigError, match=r"^--sort -genrator\.x: genrator: unknown; did you mean generator\?$"):
+        sort(RUNS, "-genrator.x")
+
+
+def test_every_setting_of_every_generator_is_a_field() -> None:
+    for preset in PRESETS.values():
+        for path, _ in flatten(dump(preset.config)):
+            parse(f"cfg.{path}=1 has:cfg.{path}")

@@ -149,13 +149,20 @@ def test_the_filter_chooses_and_comes_back_at_the_next_start(bench: Bench) -> No
     play(bench, again)
 
 
-def test_a_filter_that_makes_no_sense_says_so_and_hides_nothing(bench: Bench) -> None:
+@pytest.mark.parametrize(
+    ("term", "said"), [("quality>1", "quality"), ("genrator.x>1", "genrator: unknown; did you mean generator?")]
+)
+def test_a_filter_that_makes_no_sense_says_so_and_hides_nothing(bench: Bench, term: str, said: str) -> None:
     write_three(bench)
 
     async def script(pilot: "Pilot[None]") -> None:
-        await pilot.press("slash", *"quality>1")
-        assert "quality" in text_of(pilot.app.screen.query_one("#status"))
+        await pilot.press("slash", *term)
+        await pilot.pause(0.1)
+        status = pilot.app.screen.query_one("#status")
+        assert said in " ".join(text_of(status).split())
         assert table(pilot).total == 3
+        await pilot.press("escape")
+        await until(pilot, lambda: "3 runs, by age" in text_of(status) and status.size.height == 1)
 
     play(bench, script)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
+from rich.text import Text
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -23,6 +24,7 @@ from histotui.screens.prompts import Choice, Confirm
 from histotui.screens.run_actions import RunActions
 from histotui.sorting import sort
 from histotui.summary import RunSummary, summarize
+from histotui.text import clean
 from histotui.widgets.run_preview import RunPreview
 from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of, run_line
 from histotui.widgets.top_bar import TopBar
@@ -43,6 +45,7 @@ class RunsScreen(RunActions):
     RunsScreen #filter { display: none; height: 1; border: none; padding: 0 1; background: $surface; }
     RunsScreen.-filtering #filter { display: block; }
     RunsScreen #status { width: 1fr; height: 1; padding: 0 1; color: $text-muted; }
+    RunsScreen.-wrong #status { height: auto; color: $text-error; }
     RunsScreen #empty { height: 1fr; padding: 1 3; display: none; }
     RunsScreen.-empty #empty { display: block; }
     RunsScreen.-empty Horizontal { display: none; }
@@ -133,9 +136,13 @@ class RunsScreen(RunActions):
         self._show_preview()
 
     def _say(self, status: str) -> None:
-        if status != self._said:
-            self._said = status
-            self.query_one("#status", Label).update(line(status), layout=False)
+        if status == self._said:
+            return
+        self._said = status
+        # Only what is wrong takes as many lines as it needs; a layout for every change would take long.
+        self.set_class(bool(self._error), "-wrong")
+        text = Text(clean(status)) if self._error else line(status)
+        self.query_one("#status", Label).update(text, layout=bool(self._error))
 
     def _chosen_and_sorted(self, listing: Sequence[RunSummary]) -> list[RunSummary]:
         try:
