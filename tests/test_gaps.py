@@ -57,6 +57,53 @@ def test_the_gap_across_runs(found: RunSummary, others: list[RunSummary], gap: f
     assert gap_to_baseline(found, others) == gap
 
 
+def on(found: RunSummary, crop: int = 64, source: str = "/data/pcam", **classifier: Any) -> RunSummary:
+    """The run with a config of its own."""
+    recipe = {"train_on": "synthetic", "synthetic_proportion": 0.5, "epochs": 20, **classifier}
+    return replace(found, config={"data": {"source": source, "crop": crop}, "classifier": recipe})
+
+
+BASELINE = on(NEW, train_on="real")
+
+
+@pytest.mark.parametrize(
+    ("found", "others", "gap"),
+    [
+        (on(run("r", answer(0.5))), [BASELINE], -0.375),
+        (on(run("r", answer(0.5, "both")), train_on="both", synthetic_proportion=0.9), [BASELINE], -0.375),
+        # The fingerprint is that of whole patches, of which another crop shows something else.
+        (on(run("r", answer(0.5)), crop=96), [BASELINE], None),
+        (on(run("r", answer(0.5)), epochs=21), [BASELINE], None),
+        (on(run("r", answer(0.5)), channels=32), [BASELINE], None),
+        (on(run("r", answer(0.5))), [on(OLD, train_on="real"), on(NEW, train_on="real", epochs=1)], 0.0),
+    ],
+)
+def test_a_baseline_is_the_same_classifier_on_the_same_patches(
+    found: RunSummary, others: list[RunSummary], gap: float | None
+) -> None:
+    assert gap_to_baseline(found, others) == gap
+
+
+LENDER = "20261102-000000-vae-500-bbbb"
+
+
+@pytest.mark.parametrize(
+    ("source", "n_test", "gap"),
+    [
+        (f"runs/{LENDER}", 100, -0.375),
+        (f"/elsewhere/{LENDER}/", 100, -0.375),
+        (f"runs/{LENDER}", 50, None),
+        ("runs/20261102-000000-vae-500-cccc", 100, None),
+    ],
+)
+def test_a_run_on_the_synthetic_set_of_another_is_measured_from_the_real_patches_behind_that(
+    source: str, n_test: int, gap: float | None
+) -> None:
+    lender = on(run(LENDER, answer(0.7), REFERENCE))
+    borrower = on(run("r", answer(0.5, n_test=n_test), fingerprint="of synthetic"), source=source, train_on="real")
+    assert gap_to_baseline(borrower, [BASELINE, lender]) == gap
+
+
 def progress(stage: str, step: int) -> dict[str, Any]:
     return {"type": "progress", "time": 5.0, "stage": stage, "step": step, "total": 10, "seconds_left": 3.0}
 
