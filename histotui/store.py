@@ -38,7 +38,7 @@ class RunStore:
 
     def find(self, reference: str) -> RunFolder:
         """The run with this id, name or unique beginning of an id, or `@last`; RunFolderError with the nearest ones."""
-        return _find(reference, self.folders(), self.root)
+        return _find(reference, self.root)
 
     def create(self, preset: str, config: Mapping[str, Any], command: str, name: str = "") -> RunFolder:
         """A new run folder, listed from the moment that its config.json is whole."""
@@ -66,7 +66,7 @@ class RunStore:
     def restore(self, reference: str) -> RunFolder:
         """Bring a run back from the trash."""
         trash = self.root / TRASH
-        folder = _find(reference, _oldest_first(trash), trash)
+        folder = _find(reference, trash)
         return RunFolder(_move(folder.path, self.root / folder.id))
 
     def trashed(self) -> list[RunFolder]:
@@ -138,24 +138,33 @@ def _folders(root: Path) -> Iterator[RunFolder]:
             yield RunFolder(path)
 
 
-def _find(reference: str, folders: list[RunFolder], root: Path) -> RunFolder:
+def _find(reference: str, root: Path) -> RunFolder:
+    reference = _id_in_path(reference, root)
+    if reference != "@last" and (folder := _with_id(reference, root)) is not None:
+        return folder
+    folders = _oldest_first(root)
     if not folders:
         raise RunFolderError(f"there are no runs in {root}")
     if reference == "@last":
         return folders[-1]
-    reference = _id_in_path(reference, root)
-    for matching in (_by_id, _by_name, _by_beginning):
-        found = matching(reference, folders)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            shown = ", ".join(folder.id for folder in found[:5]) + (", …" if len(found) > 5 else "")
-            raise RunFolderError(f"{reference!r} could be {len(found)} runs: {shown}")
-    known = [folder.id for folder in folders] + [name for folder in folders if (name := _name(folder))]
+    # An index of names would have to be compared with every run's files, which takes longer than to read one of them.
+    names = {folder: _name(folder) for folder in folders}
+    named = [folder for folder, name in names.items() if reference and name == reference]
+    begun = [folder for folder in folders if reference and folder.id.startswith(reference)]
+    if found := named or begun:
+        return _only(found, reference)
+    known = [folder.id for folder in folders] + [name for name in names.values() if name]
     near = difflib.get_close_matches(reference, known, n=1)
     raise RunFolderError(
         f"no run {reference!r} in {root}" + (f"; did you mean {near[0]}?" if near else "; `histotui ls` lists them")
     )
+
+
+def _only(found: list[RunFolder], reference: str) -> RunFolder:
+    if len(found) == 1:
+        return found[0]
+    shown = ", ".join(folder.id for folder in found[:5]) + (", …" if len(found) > 5 else "")
+    raise RunFolderError(f"{reference!r} could be {len(found)} runs: {shown}")
 
 
 def _id_in_path(reference: str, root: Path) -> str:
@@ -165,16 +174,14 @@ def _id_in_path(reference: str, root: Path) -> str:
     return reference
 
 
-def _by_id(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
-    return [folder for folder in folders if folder.id == reference]
-
-
-def _by_name(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
-    return [folder for folder in folders if reference and _name(folder) == reference]
-
-
-def _by_beginning(reference: str, folders: list[RunFolder]) -> list[RunFolder]:
-    return [folder for folder in folders if reference and folder.id.startswith(reference)]
+def _with_id(reference: str, root: Path) -> RunFolder | None:
+    """The run with this id, without a look into any other."""
+    try:
+        # The system itself is not asked for it: what cannot be a folder's name it refuses in ways of its own.
+        is_there = any(path.name == reference for path in root.iterdir()) and not reference.startswith(".")
+    except OSError:
+        return None
+    return RunFolder(root / reference) if is_there and is_run(f"{root}/{reference}") else None
 
 
 def _name(folder: RunFolder) -> str:

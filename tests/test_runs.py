@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.runs import Life, Run, Stage, expected_stages, life_of, state_of
 from histotui.store import RunStore
-from histotui.summary import created_at, summarize
+from histotui.summary import created_at, read_tree, summarize
 
 HOLD_LOCK = """
 import sys, time
@@ -298,6 +299,34 @@ class TestStore:
     def test_found_by_its_path(self, store: RunStore) -> None:
         folder = made(store)
         assert store.find(f"{folder.path}/").id == folder.id
+
+    def test_an_id_is_found_without_a_look_into_any_run_and_a_name_with_one_into_each(
+        self, store: RunStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        read: list[Path] = []
+
+        def counted(path: Path, missing_is_empty: bool = False) -> dict[str, Any]:
+            read.append(path)
+            return read_tree(path, missing_is_empty)
+
+        ids = ["20251123-154501-vae-500-a1b2", "20251124-154501-vae-500-a1b2", "20251125-154501-vae-500-a1b2"]
+        for run_id in ids:
+            placed(store, run_id).meta.write_text(json.dumps({"name": f"named {run_id[:8]}"}))
+        monkeypatch.setattr("histotui.store.read_tree", counted)
+        assert store.find(ids[1]).id == ids[1] and read == []
+        assert store.find("@last").id == ids[2] and read == []
+        assert store.find("named 20251124").id == ids[1] and len(read) == 3
+        with pytest.raises(RunFolderError, match="did you mean named 20251124"):
+            store.find("nmaed 20251124")
+        assert len(read) == 6
+
+    @pytest.mark.parametrize("reference", ["x" * 5000, "a\0b", "lone \ud800", ".trash", "."])
+    def test_what_cannot_be_an_id_is_not_found(self, store: RunStore, reference: str) -> None:
+        store.trash(placed(store, "20251123-154501-vae-500-a1b2"))
+        (store.root / ".trash" / "config.json").write_text("{}")
+        placed(store, "20251124-154501-vae-500-a1b2")
+        with pytest.raises(RunFolderError, match="no run"):
+            store.find(reference)
 
     def test_an_id_wins_over_a_beginning(self, store: RunStore) -> None:
         placed(store, "pilot-2")
