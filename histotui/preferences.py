@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.spec.errors import ConfigError, StorageError
-from histotui.disk import storage_errors
+from histotui.disk import storage_errors, write_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,10 @@ def load_state(path: Path) -> State:
 
 def save_state(path: Path, state: State) -> None:
     """Remember; a disk that refuses is no reason to stop, so StorageError is the caller's to ignore."""
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(asdict(state), indent=1) + "\n", encoding="utf-8")
-        temporary.replace(path)
+    # The application waits for it, and what is lost with a crash is no loss.
+    write_whole(path, json.dumps(asdict(state), indent=1) + "\n", durable=False)
 
 
 class Memory:

@@ -3,7 +3,6 @@
 import difflib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 
 from engine.spec.errors import RunFolderError, StorageError
 from engine.spec.run_folder import RunFolder, new_run_id
-from histotui.disk import storage_errors
+from histotui.disk import storage_errors, write_whole
 from histotui.meta import checked_name, checked_notes, checked_tags
 from histotui.runs import LIVE, Life, life_of
 from histotui.summary import RunSummary, created_at, read_tree, summarize
@@ -44,9 +43,9 @@ class RunStore:
         """A new run folder, listed from the moment that its config.json is whole."""
         folder = self._new_folder(preset)
         try:
-            _write(folder.command, command.rstrip("\n") + "\n")
+            write_whole(folder.command, command.rstrip("\n") + "\n")
             _write_meta(folder, {**_NO_META, "name": name})
-            _write(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
+            write_whole(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
             _sync_folder(folder.path)
         except StorageError:
             shutil.rmtree(folder.path, ignore_errors=True)
@@ -196,24 +195,7 @@ def _write_meta(folder: RunFolder, meta: Mapping[str, Any]) -> None:
         text = json.dumps(dict(meta), indent=2, allow_nan=False)
     except ValueError as error:
         raise RunFolderError(f"{folder.meta}: damaged ({error})") from None
-    _write(folder.meta, text + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all, readable by its owner alone."""
-    # Two programs may write at once, and one that was killed leaves its file behind.
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    with storage_errors(path):
-        try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+    write_whole(folder.meta, text + "\n")
 
 
 def _sync_folder(path: Path) -> None:

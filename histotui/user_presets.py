@@ -1,9 +1,7 @@
 """A user's own presets: each of those that there are, whole or broken, and a new one saved."""
 
 import json
-import os
 import re
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, load_preset, user_folder
 from engine.spec.resolve import Tree, apply, differences, dump, flatten
-from histotui.disk import storage_errors
+from histotui.disk import storage_errors, write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -56,11 +54,7 @@ def save_preset(name: str, config: RunConfig, folder: Path | None = None) -> Pat
     text = _as_toml(name, config)
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, prefix=".", delete=False) as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).replace(path)
+    write_whole(path, text)
     return path
 
 
