@@ -145,7 +145,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     config = validate(arguments["config"])
     device = choose_device(config.device)
     report("memory", 0, 1)
-    data = probe(config.data.source, config.data.slides, config.data.tissue)
+    data = probe(config.data)
     check_crop(config.data.crop, int(data["side"]))
     dtype = compute_dtype(device, config.training)
     found = footprints(config, dtype)

@@ -9,6 +9,7 @@ from data_samples import PCAM, packed, patches, sha1, write_folders, write_kaggl
 from PIL import Image
 
 from engine.data.inspection import probe
+from engine.data.packing import pack
 from engine.data.sources.base import Patch
 from engine.data.sources.pcam import Hdf5Reader
 from engine.data.splits import divide
@@ -152,12 +153,41 @@ def test_slides_come_from_a_table(tmp_path: Path) -> None:
 def test_probe_counts_without_reading_a_patch(tmp_path: Path) -> None:
     write_pcam(tmp_path / "p", SPLITS, packed=True)
     (tmp_path / "p" / f"{PCAM}train_x.h5.gz").write_bytes(b"")
-    found = probe(str(tmp_path / "p"))
+    found = probe(DataConfig(source=str(tmp_path / "p")))
     assert found["patches"] == 16 and found["splits"] == {"train": 8, "valid": 4, "test": 4}
+    assert found["counts"]["train"] == {"normal": 4, "tumour": 4}
     assert (found["layout"], found["provenance"], found["side"]) == ("pcam", "real", 96)
-    assert probe("tissue", tissue=TissueConfig(train=50, test=10))["splits"] == {"train": 50, "test": 10}
     with pytest.raises(DataError, match="no such folder"):
-        probe(str(tmp_path / "absent"))
+        probe(DataConfig(source=str(tmp_path / "absent")))
+
+
+def test_probe_counts_classes_where_labels_are_known_already(tmp_path: Path) -> None:
+    images, labels = patches(10)
+    write_kaggle(tmp_path / "k", images[:7], labels[:7])
+    write_folders(tmp_path / "f", {"train": patches(10, side=32), "test": patches(3, 1, side=32)})
+    write_run(tmp_path / "r", DataConfig(source=str(tmp_path / "f"), crop=16), images[:5, :16, :16], labels[:5])
+    counts = {name: probe(DataConfig(source=str(tmp_path / name)))["counts"] for name in "kfr"}
+    assert counts == {
+        "k": {"unassigned": {"normal": 4, "tumour": 3}},
+        "f": {"train": {"normal": 5, "tumour": 5}, "test": {"normal": 2, "tumour": 1}},
+        "r": {"train": {"normal": 3, "tumour": 2}, "test": {"normal": 2, "tumour": 1}},
+    }
+
+
+def test_probe_says_nothing_of_classes_that_only_reading_would_tell_until_a_pack_is_there() -> None:
+    config = DataConfig(tissue=TissueConfig(train=50, test=10), crop=16)
+    found = probe(config)
+    assert found["splits"] == {"train": 50, "test": 10} and "counts" not in found
+    packed = pack(config)
+    expected = {
+        name: {
+            "normal": int((packed.labels[packed.splits == code] == 0).sum()),
+            "tumour": int(packed.labels[packed.splits == code].sum()),
+        }
+        for name, code in (("train", 0), ("test", 2))
+    }
+    assert probe(config)["counts"] == expected
+    assert "counts" not in probe(config.model_copy(update={"crop": 32}))
 
 
 LAID_OUT = os.environ.get("HISTOTUI_TEST_DATA", "")

@@ -9,21 +9,28 @@ import numpy as np
 from engine.data.duplicates import conflicting, contents, crossing, repeats
 from engine.data.images import MISSING
 from engine.data.pack import count_by_split, fingerprint
-from engine.data.packing import cache_folder, data_config, listed
+from engine.data.packing import cache_folder, data_config, earlier_manifest, listed
 from engine.data.reading import Columns, join, read_all
 from engine.data.sources.base import SPLITS, Listing, Source
 from engine.progress import Report, silent
-from engine.spec.config import DataConfig, TissueConfig
+from engine.spec.config import DataConfig
 from engine.storage import storage_errors
 
 _SHOWN: Final = 20
 
+_Counts = dict[str, tuple[int, int]]
+"""Normal and tumour patches by split."""
 
-def probe(source: str, slides: str | None = None, tissue: TissueConfig | None = None) -> dict[str, Any]:
-    """What a source is and how much of it there should be, without decoding it; DataError where it cannot be used."""
-    config = DataConfig(source=source, slides=slides, tissue=tissue or TissueConfig())
-    found, listing = listed(config, silent)
-    return _summary(found, listing) | {"splits": _by_split(listing), "slides_known": any(listing.slides or ())}
+
+def probe(config: DataConfig) -> dict[str, Any]:
+    """What a source is and how much of it there should be, without decoding it; DataError where it cannot be used.
+
+    `counts` by class is there where labels are known already.
+    """
+    source, listing = listed(config, silent)
+    found = _summary(source, listing) | {"splits": _by_split(listing), "slides_known": any(listing.slides or ())}
+    counts = _counts_unread(source, listing, config.crop)
+    return found | ({"counts": _named(counts)} if counts else {})
 
 
 def answer_inspect(args: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def answer_inspect(args: dict[str, Any], report: Report) -> dict[str, Any]:
     found = {
         **_summary(source, listing),
         "readable": len(columns.rows),
-        "counts": _named_counts(columns, listing),
+        "counts": _named(count_by_split(columns.labels, splits)),
         "image_size": f"{listing.side}x{listing.side}",
         "fingerprint": fingerprint(columns.sha1, columns.labels, splits),
         "duplicates": _duplicates(columns, listing),
@@ -73,8 +80,15 @@ def _by_split(listing: Listing) -> dict[str, int]:
     return {name: count for name, count in zip(SPLITS, counts, strict=True) if count}
 
 
-def _named_counts(columns: Columns, listing: Listing) -> dict[str, dict[str, int]]:
-    counts = count_by_split(columns.labels, listing.splits[columns.rows])
+def _counts_unread(source: Source, listing: Listing, crop: int) -> _Counts | None:
+    """Counts by what the source lists, or else by the pack of an earlier run."""
+    if listing.labels is not None:
+        return count_by_split(listing.labels, listing.splits)
+    packed = earlier_manifest(source, listing, crop)
+    return packed.counts if packed else None
+
+
+def _named(counts: _Counts) -> dict[str, dict[str, int]]:
     return {name: {"normal": normal, "tumour": tumour} for name, (normal, tumour) in counts.items()}
 
 

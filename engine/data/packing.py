@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
-from engine.data.pack import FORMAT, DamagedPackError, Manifest, Pack, open_pack
+from engine.data.pack import FORMAT, MANIFEST, DamagedPackError, Manifest, Pack, open_pack, read_manifest
 from engine.data.slides import with_slides
 from engine.data.sources import recognise
 from engine.data.sources.base import Listing, Source, digest_of
@@ -43,6 +43,14 @@ def listed(config: DataConfig, report: Report) -> tuple[Source, Listing]:
     if not len(listing):
         raise DataError(f"data.source {config.source}: it lists no patches")
     return source, listing
+
+
+def earlier_manifest(source: Source, listing: Listing, crop: int) -> Manifest | None:
+    """What the pack in the cache says of itself, its arrays not looked at; None where there is no such pack."""
+    try:
+        return read_manifest(cache_folder() / _key(source, listing, crop) / MANIFEST)
+    except DamagedPackError:
+        return None
 
 
 def cache_folder() -> Path:

@@ -1,5 +1,6 @@
 """Consequences: what a run that is not launched yet changes, needs and risks."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +14,17 @@ from histotui.formats import NOTHING, count, duration, size
 from histotui.look import bar
 from histotui.settings import Difference, written
 from histotui.starting import shortages
-from histotui.text import clean, clean_line
+from histotui.text import clean, clean_line, width
 
 Tree = Mapping[str, Any]
 _LABEL = 12
-_BAR = 16
+_LEAST_BAR, _LONGEST_BAR = 4, 16
+_CLASSES = ("normal", "tumour")
+_CELL = 9
+_WIDE = 1000
+# Where a line never breaks.
+_GLUE = "\xa0"
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:[kMGT]?B|s|min|h|threads)\b)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +41,7 @@ class Consequences(VerticalScroll):
 
     DEFAULT_CSS = """
     Consequences {
-        padding: 0 1; scrollbar-size-vertical: 1;
+        padding: 0 1; scrollbar-size-vertical: 1; scrollbar-gutter: stable;
         Static { height: auto; }
         #answer { margin-top: 1; }
         #answer.-old { text-opacity: 50%; }
@@ -47,6 +54,7 @@ class Consequences(VerticalScroll):
         super().__init__(id=id)
         self._changes: Changes | None = None
         self._status = ""
+        self._answer: Tree | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(id="changes")
@@ -76,16 +84,27 @@ class Consequences(VerticalScroll):
     def show_answer(self, answer: Tree) -> None:
         """What the engine says that the run needs."""
         self.show_status("")
-        self._say(_joined(_answer_lines(answer)))
+        self._answer = answer
+        self._say(_joined(_answer_lines(answer, self._room)))
 
     def show_error(self, message: str) -> None:
         """Why the run cannot begin."""
         self.show_status("")
+        self._answer = None
         self._say(Content.styled(f"✗ cannot begin: {clean(message)}", "$text-error"))
 
     def show_command(self, command: str) -> None:
         """The command that makes the run, where the clipboard may be out of reach."""
         self.query_one("#command", Static).update(_joined([_heading("Command"), Content(clean(command))]))
+
+    def on_resize(self) -> None:
+        if self._answer is not None:
+            self.query_one("#answer", Static).update(_joined(_answer_lines(self._answer, self._room)))
+
+    @property
+    def _room(self) -> int:
+        """Columns for text; many while the pane is hidden and has none."""
+        return self.scrollable_content_region.width or _WIDE
 
     def _say(self, content: Content) -> None:
         answer = self.query_one("#answer", Static)
@@ -101,60 +120,80 @@ def _change_lines(changes: Changes) -> Iterator[Content]:
         yield from map(_difference, changes.quick)
 
 
-def _answer_lines(answer: Tree) -> Iterator[Content]:
-    yield _verdict(answer)
-    yield from (_fact(label, value) for label, value in _facts(answer) if NOTHING not in value)
-    yield from _data_lines(answer)
+def _answer_lines(answer: Tree, room: int) -> Iterator[Content]:
+    yield _verdict(answer, room)
+    yield from (_fact(label, value, room) for label, value in _facts(answer, room) if NOTHING not in value)
+    yield from _data_lines(answer, room)
     warnings = [str(warning) for warning in answer.get("warnings") or ()]
     if warnings:
         yield _heading("Warnings", gap=True)
         yield from (Content.styled(f"! {clean(warning)}", "$text-warning") for warning in warnings)
 
 
-def _verdict(answer: Tree) -> Content:
+def _verdict(answer: Tree, room: int) -> Content:
     if answer.get("fits", True):
         return Content.assemble(_heading("What it needs"), ("  ✓ fits", "$text-success"))
     advice = str(answer.get("advice") or "").removeprefix("--set ")
-    lines = [*shortages(dict(answer)), advice]
-    return Content.assemble(
-        _heading("What it needs"), (f"  ✗ does not fit\n{clean(chr(10).join(filter(None, lines)))}", "$text-error")
-    )
+    said = "\n".join(filter(None, [*shortages(dict(answer)), advice]))
+    lines = [line for paragraph in clean(said).split("\n") for line in _wrapped(paragraph, room)]
+    return Content.assemble(_heading("What it needs"), ("\n".join(["  ✗ does not fit", *lines]), "$text-error"))
 
 
-def _facts(answer: Tree) -> Iterator[tuple[str, str]]:
+def _facts(answer: Tree, room: int) -> Iterator[tuple[str, str]]:
     device, name = answer.get("device"), answer.get("device_name")
     yield "device", str(name or device or NOTHING) if device == "cpu" else f"{device} ({name})"
     yield "parameters", count(answer.get("parameters"))
-    for label, need, room in (
-        ("memory", answer.get("peak_bytes"), answer.get("available_bytes")),
-        ("disk", answer.get("disk_bytes"), answer.get("disk_free_bytes")),
-    ):
-        yield label, f"{_share(need, room)} {size(need)} of {size(room)}"
+    yield from _shares(
+        {
+            "memory": (answer.get("peak_bytes"), answer.get("available_bytes")),
+            "disk": (answer.get("disk_bytes"), answer.get("disk_free_bytes")),
+        },
+        room - _LABEL,
+    )
     seconds = answer.get("seconds")
     like = answer.get("seconds_like") or ()
     yield "duration", _about(seconds, like) if isinstance(seconds, float | int) else "unknown: nothing like it ran here"
 
 
-def _about(seconds: float, like: Sequence[object]) -> str:
-    runs = "1 earlier run" if len(like) == 1 else f"{len(like)} earlier runs"
-    return f"about {duration(float(seconds))}, by {runs}"
+def _shares(needs: Mapping[str, tuple[object, object]], room: int) -> Iterator[tuple[str, str]]:
+    """What is needed of what there is, with bars of one length where there is room for them beside the numbers."""
+    texts = {label: f"{size(need)} of {size(there)}" for label, (need, there) in needs.items()}
+    length = min(_LONGEST_BAR, room - 1 - max(map(len, texts.values())))
+    for label, (need, there) in needs.items():
+        yield label, _glued(_share(need, there, length) + texts[label])
 
 
-def _share(need: object, room: object) -> str:
-    if isinstance(need, int) and isinstance(room, int) and room > 0:
-        return bar(need / room, _BAR)
+def _share(need: object, there: object, length: int) -> str:
+    if isinstance(need, int) and isinstance(there, int) and there > 0 and length >= _LEAST_BAR:
+        return f"{bar(need / there, length)} "
     return ""
 
 
-def _data_lines(answer: Tree) -> Iterator[Content]:
+def _about(seconds: float, like: Sequence[object]) -> str:
+    runs = "1 earlier run" if len(like) == 1 else f"{len(like)} earlier runs"
+    return f"{_glued(f'about {duration(float(seconds))},')} {_glued(f'by {runs}')}"
+
+
+def _data_lines(answer: Tree, room: int) -> Iterator[Content]:
     data = answer.get("data") or {}
     yield _heading("Data", gap=True)
     words = dict.fromkeys(str(data[key]) for key in ("name", "layout", "provenance") if data.get(key))
-    yield _fact("source", ", ".join(words))
-    for split, patches in (data.get("splits") or {"patches": data.get("patches")}).items():
-        yield _fact(str(split), count(patches))
+    yield _fact("source", ", ".join(words), room)
+    yield from _split_lines(data, room)
     if isinstance(training := answer.get("training_patches"), int):
-        yield _fact("trains on", f"{count(training)} before any is held out")
+        yield _fact("trains on", f"{count(training)} before any is held out", room)
+
+
+def _split_lines(data: Tree, room: int) -> Iterator[Content]:
+    """How many patches each split has, of each class where the engine could say so without reading them."""
+    if counts := data.get("counts"):
+        yield Content.styled(" " * _LABEL + "".join(f"{name:>{_CELL}}" for name in _CLASSES), "dim")
+        for split, classes in counts.items():
+            cells = "".join(f"{count(classes.get(name)):>{_CELL}}" for name in _CLASSES)
+            yield _fact(str(split), _glued(cells), room)
+        return
+    for split, patches in (data.get("splits") or {"patches": data.get("patches")}).items():
+        yield _fact(str(split), count(patches), room)
 
 
 def _difference(change: Difference) -> Content:
@@ -163,8 +202,35 @@ def _difference(change: Difference) -> Content:
     return Content.assemble((path, "dim"), said, (clean_line(written(new)), "bold"))
 
 
-def _fact(label: str, value: str) -> Content:
-    return Content.assemble((f"{clean_line(label):<{_LABEL}}", "dim"), clean_line(value))
+def _fact(label: str, value: str, room: int) -> Content:
+    """A label, and beside it what is said of it."""
+    lines = f"\n{' ' * _LABEL}".join(_wrapped(clean_line(value), room - _LABEL))
+    return Content.assemble((f"{clean_line(label):<{_LABEL}}", "dim"), lines)
+
+
+def _glued(text: str) -> str:
+    """The text as one word."""
+    return text.replace(" ", _GLUE)
+
+
+def _wrapped(text: str, room: int) -> Iterator[str]:
+    """Lines that fit, unless a word does not; a number stays with its unit."""
+    line: list[str] = []
+    for word in _words(text, room):
+        if line and width(" ".join([*line, word])) > room:
+            yield " ".join(line)
+            line = []
+        line.append(word)
+    yield " ".join(line)
+
+
+def _words(text: str, room: int) -> Iterator[str]:
+    for part in _BEFORE_UNIT.sub(_GLUE, text).split(" "):
+        whole = part.replace(_GLUE, " ")
+        if width(whole) <= room:
+            yield whole
+        else:
+            yield from (word.replace(_GLUE, " ") for word in _BEFORE_UNIT.sub(_GLUE, whole).split(" "))
 
 
 def _heading(text: str, gap: bool = False) -> Content:
