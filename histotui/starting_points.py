@@ -10,7 +10,6 @@ from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, Preset
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
-from histotui.formats import number
 from histotui.store import RunStore
 from histotui.summary import summarize
 from histotui.user_presets import own_presets
@@ -58,8 +57,8 @@ def of_run(folder: RunFolder) -> StartingPoint:
     except (ConfigError, OSError) as problem:
         config, error = None, str(problem)
     summary = summarize(folder)
-    auc = f", AUC {number(summary.answer.get('auc'))}" if summary.answer else ""
-    description = error or f"{summary.preset}, {summary.state}{auc}. {folder.id}"
+    result = f", {summary.result}" if summary.result else ""
+    description = error or f"{summary.preset}, {summary.state}{result}. {folder.id}"
     return StartingPoint(f"run:{folder.id}", summary.name or folder.id, "Earlier runs", description, config, folder.id)
 
 

@@ -18,6 +18,7 @@ from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI
 from histotui.preferences import Settings
 from histotui.screens.prompts import Confirm, TextPrompt
+from histotui.starting_points import of_run
 from histotui.store import RunStore
 from histotui.summary import RunSummary
 from histotui.text import width
@@ -76,7 +77,8 @@ def test_runs_stand_newest_first_with_state_auc_and_gap(bench: Bench) -> None:
 
 
 def test_an_auc_on_built_in_tissue_does_not_pass_for_one_on_real_patches(bench: Bench) -> None:
-    bench.write("20261101-000000-vae-500-aaaa", DONE, scores=[{**score(auc=0.5), "tested_on": "tissue"}])
+    folder = bench.write("20261101-000000-vae-500-aaaa", DONE, scores=[{**score(auc=0.5), "tested_on": "tissue"}])
+    assert "finished, test AUC on tissue 0.5000." in of_run(folder).description
 
     async def script(pilot: "Pilot[None]") -> None:
         assert "on tissue" in text_of(table(pilot))
