@@ -1,15 +1,19 @@
 """OrderedKeys: keys take effect one after another, however fast they come."""
 
 import asyncio
+import time
 from collections import deque
 from typing import Any, Final
 
 from textual import events
 from textual.app import App
 from textual.message import Message
+from textual.widget import Widget
 
-PATIENCE: Final = 0.3
-"""Seconds after which the next key need not wait any longer, where what it would go to has gone away."""
+LOOK: Final = 0.1
+"""Seconds between looks at whether what a key went to is still there."""
+LONGEST: Final = 5.0
+"""Seconds after which the next key is handed out whatever became of the one before."""
 
 
 class Followed(Message):
@@ -41,9 +45,17 @@ class OrderedKeys(App[None]):
         target = self.focused or self.screen
         await super().on_event(event)
         if target.post_message(follower):
-            self.set_timer(PATIENCE, lambda: self._release(follower))
+            self._look_after(follower, target, time.monotonic() + LONGEST)
         else:
             self._release(follower)
+
+    def _look_after(self, follower: Followed, target: Widget, until: float) -> None:
+        """Go on without the key's effect where what it went to has been taken out, its queue with it."""
+        is_there = target.is_running and target.is_attached and target.screen in self.screen_stack
+        if not is_there or time.monotonic() > until:
+            self._release(follower)
+        elif follower is self._follower:
+            self.set_timer(LOOK, lambda: self._look_after(follower, target, until))
 
     def on_followed(self, follower: Followed) -> None:
         # A worker that the key has started gets its first turn before this, and may have opened a screen.

@@ -35,6 +35,7 @@ class Fields(OrderedKeys):
         Binding("ctrl+t", "ask", "Ask", priority=True),
         Binding("f2", "ask", "Ask"),
         Binding("f3", "leave_out", "Leave out"),
+        Binding("f4", "open", "Open"),
     ]
     answers: ClassVar[list[str | None]] = []
 
@@ -45,6 +46,9 @@ class Fields(OrderedKeys):
     @work
     async def action_ask(self) -> None:
         self.answers.append(await self.push_screen_wait(Question()))
+
+    def action_open(self) -> None:
+        self.push_screen(Question())
 
     async def action_leave_out(self) -> None:
         assert self.focused is not None
@@ -83,6 +87,14 @@ def test_a_burst_goes_into_each_field_that_it_moves_to() -> None:
     async def script(app: Fields, pilot: "Pilot[None]") -> None:
         burst(app, "1", "2", "down", "3", "backspace", "4", "down", "5", "up", "up", "6")
         await until(app, ["126", "4", "5"])
+
+    play(script)
+
+
+def test_screens_come_and_go_within_a_burst() -> None:
+    async def script(app: Fields, pilot: "Pilot[None]") -> None:
+        burst(app, *(key for letter in "abcd" for key in ("f4", letter, "enter", letter)), "down", "z")
+        await until(app, ["abcd", "z", ""])
 
     play(script)
 
