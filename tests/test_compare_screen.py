@@ -29,7 +29,14 @@ from histotui.screens import compare
 from histotui.screens.compare import CompareScreen
 from histotui.summary import summarize
 from histotui.widgets.chart import Chart
-from histotui.widgets.compare_panes import DifferencesPane, GridsPane, OverlaidCurves, PairedTests, RocPane
+from histotui.widgets.compare_panes import (
+    DifferencesPane,
+    GridsPane,
+    OverlaidCurves,
+    PairedTests,
+    RocPane,
+    most_telling,
+)
 from histotui.widgets.picture import Picture
 from histotui.widgets.score_table import ScoreTable
 
@@ -118,6 +125,18 @@ class TestTable:
 
         play(bench, script, (160, 48))
 
+    @pytest.mark.parametrize(("width", "cell"), [(80, "–"), (160, "collapsed")])
+    def test_what_the_study_says_where_it_has_no_figures(self, bench: Bench, width: int, cell: str) -> None:
+        write_run(bench, OTHER, "gan", PRESETS["gan-bce"].config)
+
+        async def script(pilot: "Pilot[None]") -> None:
+            screen = await opened(pilot, BASE, OTHER)
+            assert cell in rows(screen)[1][7 if width == 80 else 9 :]
+            assert "gan: in the study it collapsed, never scored" in text_of(screen)
+            assert "base: in the study" not in text_of(screen)
+
+        play(bench, script, (width, 30))
+
     def test_nothing_is_best_among_what_cannot_be_compared(self, bench: Bench) -> None:
         (bench.runs / VAE / "data" / "manifest.json").write_text(json.dumps({"fingerprint": "0" * 64}))
 
@@ -180,6 +199,44 @@ class TestPairedTests:
             await pilot.press("f")
             await until(pilot, lambda: "AUC against vae" in text_of(screen))
             assert "base" in text_of(screen) and "+0.1797  [+0.1500, +0.2100]  p < 0.001" in text_of(screen)
+
+        play(bench, script)
+
+    def test_a_live_run_placed_first_is_not_what_the_others_are_compared_with(self, bench: Bench) -> None:
+        live = write_run(bench, OTHER, "live", PRESETS["vae-100"].config, scored=False)
+
+        async def script(pilot: "Pilot[None]") -> None:
+            screen = await opened(pilot, OTHER, BASE, VAE)
+            assert "AUC against base" in text_of(screen)
+            # What has been read already keeps its place when the live one ends.
+            live.scores.write_text(json.dumps({"scores": [score(auc=0.8123, tested_on="real")], "notes": []}))
+            await until(pilot, lambda: rows(screen)[0][5] == "0.8123")
+            assert "AUC against base" in text_of(screen)
+            await pilot.press("f")
+            await until(pilot, lambda: "AUC against live" in text_of(screen))
+
+        play(bench, script)
+
+    def test_a_live_run_can_be_chosen_and_stays_chosen(self, bench: Bench) -> None:
+        live = write_run(bench, OTHER, "live", PRESETS["vae-100"].config, scored=False)
+
+        async def script(pilot: "Pilot[None]") -> None:
+            screen = await opened(pilot, OTHER, BASE)
+            await pilot.press("f")
+            await until(pilot, lambda: "AUC against live" in text_of(screen))
+            live.scores.write_text(json.dumps({"scores": [score(auc=0.8123, tested_on="real")], "notes": []}))
+            await until(pilot, lambda: rows(screen)[0][5] == "0.8123")
+            assert "AUC against live" in text_of(screen)
+
+        play(bench, script)
+
+    def test_where_no_run_has_scores_the_first_is_the_one(self, bench: Bench) -> None:
+        write_run(bench, OTHER, "live", PRESETS["vae-100"].config, scored=False)
+        (bench.runs / VAE / "scores.json").unlink()
+
+        async def script(pilot: "Pilot[None]") -> None:
+            screen = await opened(pilot, OTHER, VAE)
+            assert "AUC against live" in text_of(screen) and "comparing" not in text_of(screen)
 
         play(bench, script)
 
@@ -257,6 +314,44 @@ class TestTabs:
             assert "vae 0.4000" in chart.readout()
 
         play(bench, script)
+
+    def test_the_first_curve_is_the_same_whichever_run_was_read_first(self, bench: Bench) -> None:
+        auc = Metrics(stage="classifier", step=20, epoch=1, values={"validation_auc": 0.9})
+        kl = Metrics(stage="generator", step=10, epoch=1, values={"kl": 1.0})
+
+        async def script(pilot: "Pilot[None]") -> None:
+            screen = await opened(pilot)
+            pane = screen.query_one(OverlaidCurves)
+            chart, names = pane.query_one(Chart), pane.query_one(OptionList)
+            await pilot.press("2")
+            await until(pilot, lambda: chart.readout()[1:] == ["base 0.5000", "vae 0.6500"])
+            with EventWriter(RunFolder(bench.runs / VAE).events) as writer:
+                for event in (kl, auc):
+                    writer.write(event)
+            await until(pilot, lambda: chart.readout()[1:] == ["vae 0.9000"])
+            assert names.highlighted_option is not None
+            assert str(names.highlighted_option.prompt).strip() == "validation_auc"
+            await pilot.press("up")
+            await until(pilot, lambda: chart.readout()[1:] == ["base 0.5000", "vae 0.6500"])
+            # What the reader has chosen stays, whatever comes.
+            with EventWriter(RunFolder(bench.runs / BASE).events) as writer:
+                writer.write(auc)
+            await pilot.pause(1)
+            assert chart.readout()[1:] == ["base 0.5000", "vae 0.6500"]
+
+        play(bench, script)
+
+    @pytest.mark.parametrize(
+        ("names", "first"),
+        [
+            (["recon", "synthetic_validation_auc", "validation_auc"], "validation_auc"),
+            (["recon", "kl", "synthetic_validation_auc"], "synthetic_validation_auc"),
+            (["recon", "kl"], "kl"),
+        ],
+    )
+    def test_the_most_telling_curve(self, names: list[str], first: str) -> None:
+        keys = [(stage, name) for stage in ("reference", "classifier") for name in names]
+        assert most_telling(keys) == most_telling(keys[::-1]) == ("classifier", first)
 
     def test_roc_curves_are_in_one_chart(self, bench: Bench) -> None:
         async def script(pilot: "Pilot[None]") -> None:

@@ -87,8 +87,8 @@ class CompareScreen(BenchScreen[None]):
         self._comparison = Comparison()
         self._tests: PairedTests | None = None
         self._asking: Asking | None = None
-        self._tested: tuple[str, ...] = ()
-        self._first = self._ids[0] if self._ids else ""
+        self._tested: tuple[str, ...] | None = None
+        self._first, self._first_is_chosen = "", False
 
     @property
     def followed(self) -> frozenset[str]:
@@ -139,14 +139,21 @@ class CompareScreen(BenchScreen[None]):
         if tuple(run.id for run in comparison.runs) != self._ids or _shown(comparison) == _shown(self._comparison):
             return
         self._comparison = comparison
+        self._settle_first()
         self.query_one(ScoreTable).show(comparison)
         self.query_one(RocPane).show(comparison)
         self.query_one(MatrixPane).show(comparison)
         self.query_one(GridsPane).show(comparison)
         self.query_one(DifferencesPane).show(comparison)
-        self.query_one("#doubts", Static).update(Text("\n").join(_doubts(comparison)))
+        self.query_one("#doubts", Static).update(Text("\n").join((*_doubts(comparison), *_study_notes(comparison))))
         self._test()
         self._show_snapshots()
+
+    def _settle_first(self) -> None:
+        """Compare with the first run that has scores, until the reader has chosen one; a live one has none yet."""
+        scored = [run.id for run in self._comparison.runs if run.answer]
+        if self._first not in (self._ids if self._first_is_chosen else scored):
+            self._first, self._first_is_chosen = next(iter((*scored, *self._ids)), ""), False
 
     def _test(self) -> None:
         """Ask the engine about every pair, once for each set of scored runs."""
@@ -212,7 +219,8 @@ class CompareScreen(BenchScreen[None]):
             self._change(tuple(name for name in self._ids if name != run))
 
     def action_first(self) -> None:
-        self._first = self.query_one(ScoreTable).highlighted_run or self._first
+        if highlighted := self.query_one(ScoreTable).highlighted_run:
+            self._first, self._first_is_chosen = highlighted, True
         self._show_tests()
 
     @work
@@ -229,8 +237,6 @@ class CompareScreen(BenchScreen[None]):
 
     def _change(self, ids: tuple[str, ...]) -> None:
         self._ids = ids
-        if self._first not in ids:
-            self._first = ids[0]
         self._load()
 
     @work
@@ -268,6 +274,13 @@ def _newest(images: Sequence[ImageSaved]) -> ImageSaved | None:
     """The newest grid that a generator made, else real patches."""
     made = [image for image in images if image.stage != "prepare"]
     return made[-1] if made else images[-1] if images else None
+
+
+def _study_notes(comparison: Comparison) -> Iterator[Text]:
+    """What the study says of the runs that it has no figures of."""
+    for label, row in zip(comparison.labels, comparison.rows, strict=True):
+        if row["study_note"]:
+            yield line(f"{label}: in the study it {row['study_note']}", "dim")
 
 
 def _doubts(comparison: Comparison) -> Iterator[Text]:

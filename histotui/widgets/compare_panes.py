@@ -27,6 +27,7 @@ from histotui.widgets.score_charts import roc_chart
 Key = tuple[str, str]
 _SETTING, _VALUE = 34, 24
 _AXES: Final = (STEP, EPOCH, TIME)
+_VALIDATION_AUC: Final = "validation_auc"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class OverlaidCurves(Horizontal):
         super().__init__()
         self._lines: tuple[tuple[str, tuple[Curve, ...]], ...] = ()
         self._keys: list[Key] = []
+        self._chosen: Key | None = None
 
     def compose(self) -> ComposeResult:
         yield OptionList(compact=True)
@@ -109,22 +111,26 @@ class OverlaidCurves(Horizontal):
 
     def _fill(self) -> None:
         options = self.query_one(OptionList)
-        kept = self._key()
-        options.clear_options()
-        for stage in dict.fromkeys(stage for stage, _ in self._keys):
-            options.add_option(Option(line(stage, "bold"), disabled=True))
-            names = [name for of, name in self._keys if of == stage]
-            options.add_options(Option(line(f" {name}"), id=_id((stage, name))) for name in names)
-        if self._keys:
-            options.highlighted = options.get_option_index(_id(kept if kept in self._keys else self._keys[0]))
+        with self.prevent(OptionList.OptionHighlighted):
+            options.clear_options()
+            for stage in dict.fromkeys(stage for stage, _ in self._keys):
+                options.add_option(Option(line(stage, "bold"), disabled=True))
+                names = [name for of, name in self._keys if of == stage]
+                options.add_options(Option(line(f" {name}"), id=_id((stage, name))) for name in names)
+            if self._keys:
+                options.highlighted = options.get_option_index(_id(self._highlighted()))
 
-    def _key(self) -> Key | None:
-        option = self.query_one(OptionList).highlighted_option
-        return next((key for key in self._keys if option is not None and _id(key) == option.id), None)
+    def _highlighted(self) -> Key:
+        """The reader's choice, or else the same whichever run was read first."""
+        return self._chosen if self._chosen in self._keys else most_telling(self._keys)
 
     @on(OptionList.OptionHighlighted)
+    def _choose(self, event: OptionList.OptionHighlighted) -> None:
+        self._chosen = next((key for key in self._keys if _id(key) == event.option_id), None)
+        self._draw()
+
     def _draw(self) -> None:
-        key, chart = self._key(), self.query_one(Chart)
+        key, chart = self._highlighted() if self._keys else None, self.query_one(Chart)
         named = (
             (label, curve) for label, of_run in self._lines for curve in of_run if (curve.stage, curve.name) == key
         )
@@ -140,6 +146,11 @@ class OverlaidCurves(Horizontal):
         chart = self.query_one(Chart)
         chart.x_axis = _AXES[(_AXES.index(chart.x_axis) + 1) % len(_AXES)]
         self._draw()
+
+
+def most_telling(keys: Sequence[Key]) -> Key:
+    """Of these stages and names the AUC on validation patches, real ones before synthetic; else the first by name."""
+    return min(keys, key=lambda key: (key[1] != _VALIDATION_AUC, not key[1].endswith(_VALIDATION_AUC), key[1], key[0]))
 
 
 def _id(key: Key) -> str:

@@ -36,6 +36,13 @@ def _number(name: str) -> Callable[[Row], str]:
     return lambda row: number(row[name])
 
 
+def _study_loss(row: Row) -> str:
+    """The study's loss, or in a word why it has none."""
+    return (
+        number(row["study_loss"]) if row["study_loss"] is not None else row["study_note"].partition(",")[0] or NOTHING
+    )
+
+
 COLUMNS: Sequence[Column] = (
     Column("trained on", 10, _value("trained_on"), from_width=_WIDE),
     Column("latent", 6, _value("latent")),
@@ -45,7 +52,7 @@ COLUMNS: Sequence[Column] = (
     Column("AUC", 7, _number("auc"), "auc"),
     Column("95 % interval", 14, lambda row: interval(row["auc_low"], row["auc_high"])),
     Column("ECE", 7, _number("ece"), "ece", _WIDE),
-    Column("study: loss", 11, _number("study_loss"), from_width=_WIDE),
+    Column("study: loss", 11, _study_loss, from_width=_WIDE),
     Column("acc.", 6, _number("study_accuracy"), from_width=_WIDE),
     Column("AUC", 6, _number("study_auc"), from_width=_WIDE),
     Column("study", 6, _number("study_auc")),
