@@ -10,9 +10,11 @@ from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
 from histotui import console
 from histotui.formats import NOTHING, interval, number, table
+from histotui.paired import paired_lines, paired_rows
 from histotui.runs import section
 from histotui.settings import study_beside, written
 from histotui.summary import RunSummary, read_tree, readable
+from histotui.tables import as_text, as_tree
 
 Row = dict[str, Any]
 
@@ -90,21 +92,35 @@ def config_differences(configs: Sequence[Mapping[str, Any]]) -> Iterator[tuple[s
             yield path, values
 
 
-def print_comparison(folders: Sequence[RunFolder], format: str, columns: str | None = None) -> None:
-    """The runs in one of the formats on stdout, all columns or those named; doubts about comparing on stderr."""
+def print_comparison(
+    folders: Sequence[RunFolder], format: str, columns: str | None = None, paired: bool = False
+) -> None:
+    """The runs in one of the formats on stdout, all columns or those named; doubts about comparing on stderr.
+
+    `paired` adds the tests of every two runs' AUCs.
+    """
+    runs, rows = read_rows(folders, columns)
+    tests = paired_rows(runs) if paired else None
+    if tests == []:
+        console.say("warning: fewer than two of the runs have scores: there is nothing to test")
+    if format == "json":
+        console.out_json(as_tree(rows, tests))
+    elif format == "table" and columns is None:
+        for line in _table(rows):
+            console.out(line)
+        for line in ("", *paired_lines(tests)) if tests else ():
+            console.out(line)
+    else:
+        console.out(as_text(rows, tests, format).rstrip("\n"))
+
+
+def read_rows(folders: Sequence[RunFolder], columns: str | None) -> tuple[list[RunSummary], list[Row]]:
+    """These runs, and a row for each with all columns or those named; doubts about comparing are said."""
     runs = [readable(folder) for folder in folders]
     for doubt in doubts(runs):
         console.say(f"warning: {doubt}")
     rows = [comparison_row(run) for run in runs]
-    if columns is not None:
-        rows = _only(rows, columns.split(","))
-    if format == "json":
-        console.out_json(rows)
-    elif format == "table" and columns is None:
-        for line in _table(rows):
-            console.out(line)
-    else:
-        console.out(_exported(rows, format).rstrip("\n"))
+    return runs, rows if columns is None else _only(rows, columns.split(","))
 
 
 def comparison_row(run: RunSummary) -> Row:
@@ -190,19 +206,3 @@ def _cells(row: Row) -> list[str]:
 def _without_stamp(run_id: str) -> str:
     match = RUN_ID.fullmatch(run_id)
     return f"{match['preset']}-{match['random']}" if match else run_id
-
-
-def _exported(rows: Sequence[Row], format: str) -> str:
-    # pandas takes 300 ms to import, which only an export needs.
-    import pandas
-
-    frame = pandas.DataFrame(list(rows))
-    match format:
-        case "csv":
-            return frame.to_csv(index=False)
-        case "md" | "table":
-            style = "pipe" if format == "md" else "simple"
-            shown = frame.astype(object).where(frame.notna(), None)
-            return shown.to_markdown(index=False, floatfmt=".4g", missingval="", tablefmt=style)
-        case _:
-            return frame.to_latex(index=False, escape=True, na_rep="", float_format="%.4g")

@@ -22,7 +22,6 @@ from engine.spec.events import EventWriter, ImageSaved, Metrics, RunFinished, Ru
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply
 from engine.spec.run_folder import RunFolder
-from histotui import ask, exporting
 from histotui.comparison import best, compare_runs, comparison_row, config_differences, short_labels
 from histotui.exporting import export
 from histotui.screens import compare
@@ -418,10 +417,10 @@ class TestTabs:
 
 class TestExport:
     def test_the_folder_is_asked_for_and_the_path_shown(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        said: list[tuple[list[str], Sequence[str], Path]] = []
+        said: list[tuple[list[str], Path]] = []
 
-        def fake(folders: Sequence[RunFolder], labels: Sequence[str], target: Path) -> Path:
-            said.append(([folder.id for folder in folders], labels, target))
+        def fake(folders: Sequence[RunFolder], target: Path) -> Path:
+            said.append(([folder.id for folder in folders], target))
             return bench.folder / "out"
 
         monkeypatch.setattr(compare, "export", fake)
@@ -436,7 +435,7 @@ class TestExport:
             await until(pilot, lambda: "✓ exported to" in text_of(screen))
 
         play(bench, script)
-        assert said == [([BASE, VAE], ("base", "vae"), Path("figures"))]
+        assert said == [([BASE, VAE], Path("figures"))]
 
     def test_a_refusal_is_shown(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         def fake(*_: object) -> Path:
@@ -453,16 +452,17 @@ class TestExport:
 
         play(bench, script)
 
-    def test_what_is_written(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(ask, "ANSWER", (exporting.sys.executable, "-P", "-m", "engine.answer"))
+    def test_what_is_written(self, bench: Bench) -> None:
         folders = [RunFolder(bench.runs / name) for name in (BASE, VAE)]
-        target = export(folders, ["base", "vae"], Path("out"))
+        target = export(folders, Path("out"))
         assert target == bench.folder / "out"
-        names = {"table.csv", "table.md", "table.tex", "table.json", "roc.png", "training.png", "confusion.png"}
-        assert {path.name for path in target.iterdir()} == names
+        names = {"table.csv", "table.md", "table.tex", "table.json", "paired.csv"}
+        assert {path.name for path in target.iterdir()} == {*names, "roc.png", "training.png", "confusion.png"}
         with (target / "table.csv").open() as file:
             assert [row["auc"] for row in csv.DictReader(file)] == ["0.93", "0.7503"]
-        assert [row["name"] for row in json.loads((target / "table.json").read_text())] == ["base", "vae"]
+        found = json.loads((target / "table.json").read_text())
+        assert [row["name"] for row in found["runs"]] == ["base", "vae"]
+        assert [test["refused"] for test in found["paired_tests"]] == [f"{BASE}: no predictions yet"]
         assert (target / "table.md").read_text().startswith("| run ")
         assert (target / "table.tex").read_text().startswith("\\begin{tabular}")
         with Image.open(target / "roc.png") as picture:
@@ -471,12 +471,12 @@ class TestExport:
     def test_a_file_in_the_way_is_named(self, bench: Bench) -> None:
         (bench.folder / "file").touch()
         with pytest.raises(StorageError, match="file"):
-            export([RunFolder(bench.runs / BASE)], ["base"], Path("file"))
+            export([RunFolder(bench.runs / BASE)], Path("file"))
 
     def test_what_compare_refuses_is_passed_on(self, bench: Bench) -> None:
         (bench.runs / BASE / "config.json").write_text("{")
-        with pytest.raises(RunFolderError, match=r"config\.json: damaged"):
-            export([RunFolder(bench.runs / BASE)], ["base"], Path("out"))
+        with pytest.raises(RunFolderError, match=rf"^{BASE}: .*config\.json: damaged"):
+            export([RunFolder(bench.runs / BASE)], Path("out"))
 
 
 class TestComparison:

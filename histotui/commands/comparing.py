@@ -1,10 +1,12 @@
 """`compare`: runs side by side."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from histotui import console
 from histotui.commands.options import RunsArgument, RunsOption
 from histotui.store import RunStore, runs_root
 
@@ -25,16 +27,38 @@ def compare(
     columns: Annotated[
         str | None, typer.Option("--columns", metavar="A,B,C", help="Only these columns, in this order.")
     ] = None,
+    paired: Annotated[
+        bool,
+        typer.Option(
+            "--paired", help="Test every two AUCs: a second table; in csv, which has one table, in its place."
+        ),
+    ] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="DIR", help="Write tables in every format, the tests and figures to a folder."
+        ),
+    ] = None,
     runs: RunsOption = None,
 ) -> None:
     """Put the results of runs side by side, with the study's.
+
+    The test is DeLong's for two AUCs on the same patches: the second run's AUC less the first's, its 95 % interval, and
+    p, not corrected for the number of tests. With it JSON is an object of `runs` and `paired_tests`; --export writes
+    the tests into table.md, table.tex and table.json, and for CSV into paired.csv beside table.csv.
 
     \b
     histotui compare baseline-a vae-a vae-b
     histotui compare baseline-a vae-a --format latex > table1.tex
     histotui compare baseline-a vae-a --format md --columns preset,auc,auc_low,auc_high,seconds
+    histotui compare baseline-a vae-a --export figures
     """
+    folders = [RunStore(runs_root(runs)).find(reference) for reference in selected]
+    if export is not None:
+        from histotui.exporting import write_export
+
+        console.out(str(write_export(folders, export, columns)))
+        return
     from histotui.comparison import print_comparison
 
-    store = RunStore(runs_root(runs))
-    print_comparison([store.find(reference) for reference in selected], format.value, columns)
+    print_comparison(folders, format.value, columns, paired)

@@ -62,7 +62,9 @@ class CompareScreen(BenchScreen[None]):
         Binding("a", "add", "Add", id="compare-add", tooltip="Add a run to the comparison"),
         Binding("x,space", "remove", "Remove", id="compare-remove", tooltip="Take the highlighted run out"),
         Binding("f", "first", "Against", id="compare-first", tooltip="Compare the others with the highlighted run"),
-        Binding("e", "export", "Export", id="compare-export", tooltip="Write tables and figures to a folder"),
+        Binding(
+            "e", "export", "Export", id="compare-export", tooltip="Write tables, paired tests and figures to a folder"
+        ),
         Binding("escape,q", "leave", "Back", id="back", key_display="esc"),
     ]
 
@@ -242,7 +244,9 @@ class CompareScreen(BenchScreen[None]):
     @work
     async def action_export(self) -> None:
         prompt = TextPrompt(
-            "Export to which folder?", str(default_folder()), "tables as CSV, Markdown, LaTeX, JSON; figures as PNG"
+            "Export to which folder?",
+            str(default_folder()),
+            "tables and paired tests as CSV, Markdown, LaTeX, JSON; figures as PNG",
         )
         target = await self.app.push_screen_wait(prompt)
         if target:
@@ -253,7 +257,7 @@ class CompareScreen(BenchScreen[None]):
     def _export(self, target: Path) -> None:
         try:
             folders = [run.folder for run in self._comparison.runs]
-            written = export(folders, self._comparison.labels, target)
+            written = export(folders, target)
         except HistotuiError as error:
             self.app.call_from_thread(self._say_exported, Text(clean(f"✗ not exported: {error}"), style="red"))
         else:
