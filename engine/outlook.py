@@ -18,7 +18,7 @@ _LARGEST_LOG: Final = 32 << 20
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """Seconds that a run should take, packing its source left out, and the runs whose speed says so."""
+    """Seconds that a run should take, packing its source and copying patches left out, and whose speed says so."""
 
     seconds: float
     runs: tuple[str, ...]
@@ -62,12 +62,15 @@ def _cautions(config: RunConfig, data: Mapping[str, Any]) -> Iterator[str]:
         yield "The built-in tissue stands in for real patches: results say nothing about real tissue."
     if data["provenance"] == "synthetic" and config.generator is not None:
         yield "The generator learns from the synthetic patches of another run."
+    if data["provenance"] == "synthetic" and config.synthesis.source is not None:
+        yield "data.source and synthesis.source are both synthetic patches: no real ones are trained on."
     if "test" not in splits and config.data.slides is None and not data.get("slides_known"):
         yield "Neither a test split nor slides are known: patches of one slide may be in training and in test."
     if classifier.validation == "official" and "valid" not in splits:
         yield "classifier.validation is 'official' and the source has no validation split: the run would fail."
-    if config.generator is not None and classifier.train_on == "real":
-        yield "The synthetic patches are made and not trained on: classifier.train_on is 'real'."
+    if config.has_synthetic and classifier.train_on == "real":
+        made = "made" if config.generator is not None else "taken"
+        yield f"The synthetic patches are {made} and not trained on: classifier.train_on is 'real'."
     share = classifier.synthetic_proportion
     if classifier.train_on == "both" and share / (1 - share) > config.synthesis.ratio * 1.001:
         yield (

@@ -25,6 +25,10 @@ def _has_generator(config: RunConfig) -> bool:
     return config.generator is not None
 
 
+def _has_synthetic(config: RunConfig) -> bool:
+    return config.has_synthetic
+
+
 def _needs_reference(config: RunConfig) -> bool:
     return config.evaluation.reference and config.classifier.train_on != "real"
 
@@ -32,7 +36,7 @@ def _needs_reference(config: RunConfig) -> bool:
 STAGES = (
     Stage(prepare.STAGE, prepare.run, prepare.is_complete),
     Stage(generator.STAGE, generator.run, generator.is_complete, _has_generator),
-    Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_generator),
+    Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_synthetic),
     Stage(classifier.STAGE, classifier.run, classifier.is_complete),
     Stage(reference.STAGE, reference.run, reference.is_complete, _needs_reference),
     Stage(evaluation.STAGE, evaluation.run, evaluation.is_complete),

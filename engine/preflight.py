@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from engine.batches import DEVICE_SHARE, to_float
+from engine.borrowing import open_earlier, shortage
 from engine.classifiers import build_classifier
 from engine.data.inspection import probe
 from engine.data.packing import check_crop
@@ -147,6 +148,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     report("memory", 0, 1)
     data = probe(config.data)
     check_crop(config.data.crop, int(data["side"]))
+    earlier = None if config.synthesis.source is None else open_earlier(config)
     dtype = compute_dtype(device, config.training)
     found = footprints(config, dtype)
     needed = max(found, key=lambda each: each.peak)
@@ -157,6 +159,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     runs = str(arguments.get("runs", "."))
     free = shutil.disk_usage(_existing(runs)).free
     training = expected_training(config, data)
+    missing = [] if earlier is None else shortage(config, earlier, training)
     duration = expected_duration(config, training, f"{device} ({device_name(device)})", Path(runs))
     return {
         "device": str(device),
@@ -177,7 +180,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "training_patches": training,
         "seconds": duration.seconds if duration else None,
         "seconds_like": duration.runs if duration else (),
-        "warnings": cautions(config, data),
+        "warnings": [*cautions(config, data), *missing],
     }
 
 
@@ -212,7 +215,7 @@ def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.d
 def _disk_bytes(config: RunConfig, found: list[Footprint], patches: int) -> int:
     """Synthetic patches, and the checkpoints that lie there at once."""
     synthetic = 0
-    if config.generator is not None:
+    if config.has_synthetic:
         synthetic = int(patches * config.synthesis.ratio) * config.data.crop**2 * 3
     return synthetic + _CHECKPOINTS_AT_ONCE * max(each.weights + each.optimizer for each in found)
 

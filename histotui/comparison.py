@@ -12,7 +12,7 @@ from histotui import console
 from histotui.formats import NOTHING, interval, number, table
 from histotui.paired import paired_lines, paired_rows
 from histotui.runs import section
-from histotui.settings import study_beside, written
+from histotui.settings import lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, readable
 from histotui.tables import as_text, as_tree
 
@@ -135,6 +135,7 @@ def comparison_row(run: RunSummary) -> Row:
         "latent": generator.get("latent_dim"),
         "channels": generator.get("channels"),
         "generator_epochs": generator.get("epochs"),
+        "synthetic_of": lent_by(run.config),
         "classifier_epochs": section(run.config, "classifier").get("epochs"),
         **{name: run.answer.get(name) for name in _MEASURED},
         "reference_auc": reference.get("auc"),

@@ -19,8 +19,6 @@ Texts = Mapping[str, str]
 GENERAL = "run"
 """The section of what belongs to no part."""
 NONE, YES, NO = "none", "yes", "no"
-_WITHOUT_GENERATOR = frozenset({"synthesis"})
-"""Sections that mean nothing where there is no generator."""
 _NOT_ASKED = frozenset({"preset"})
 """Settings that say where the others came from."""
 
@@ -84,8 +82,6 @@ class Reading:
 def form_fields(tree: Tree) -> tuple[FormField, ...]:
     """Every setting that a config of this shape has, section by section, what belongs to no part last."""
     found = [entry for entry in _fields(RunConfig, tree, "", "") if entry.path not in _NOT_ASKED]
-    if tree.get("generator") is None:
-        found = [entry for entry in found if entry.section not in _WITHOUT_GENERATOR]
     return tuple(sorted(found, key=lambda entry: entry.section == GENERAL))
 
 

@@ -10,7 +10,7 @@ from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
 from histotui.runs import section
-from histotui.settings import KAGGLE_TEST, TISSUE, departures, study_beside, written
+from histotui.settings import KAGGLE_TEST, TISSUE, departures, lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, strings
 
 _CALLED = ("called normal", "called tumour")
@@ -41,7 +41,8 @@ def newest_grid(folder: RunFolder) -> Path | None:
 def _title(run: RunSummary) -> str:
     generator = section(run.config, "generator")
     size = f", {generator.get('latent_dim')} latents, {generator.get('channels')} channels" if generator else ""
-    return f"{run.preset}{size}"
+    lender = lent_by(run.config)
+    return f"{run.preset}{size}" + (f", synthetic patches of {lender}" if lender else "")
 
 
 def _table_block(run: RunSummary) -> None:

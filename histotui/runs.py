@@ -151,7 +151,8 @@ def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The stages of a run with this config, in order."""
     made = ("generator", "synthesis") if config.get("generator") else ()
+    taken = ("synthesis",) if section(config, "synthesis").get("source") else ()
     compared = (
         section(config, "evaluation").get("reference", True) and section(config, "classifier").get("train_on") != "real"
     )
-    return ("prepare", *made, "classifier", *(("reference",) if compared else ()), "evaluation")
+    return ("prepare", *(made or taken), "classifier", *(("reference",) if compared else ()), "evaluation")

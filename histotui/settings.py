@@ -88,6 +88,12 @@ def departures(config: Mapping[str, Any]) -> list[Difference]:
     ]
 
 
+def lent_by(config: Mapping[str, Any]) -> str:
+    """The id of the earlier run that a saved config takes its synthetic patches from; empty where it takes none."""
+    source = section(config, "synthesis").get("source")
+    return Path(source).name if isinstance(source, str) else ""
+
+
 def written(value: Any) -> str:
     """A setting's value as `--set` reads it."""
     if value is None:
@@ -120,23 +126,38 @@ def _overrides(request: Request) -> Iterator[Tree]:
 
 
 def with_absolute_paths(config: RunConfig, store: RunStore) -> RunConfig:
-    """The config with paths that mean the same from any folder."""
+    """The config with paths that mean the same from any folder; RunFolderError where an earlier run is not there."""
     changes: Tree = {}
     if config.data.source != TISSUE:
         changes["source"] = absolute_source(config.data.source, store)
     if config.data.slides is not None:
-        changes["slides"] = str(Path(config.data.slides).expanduser().resolve())
-    return apply(config, [{"data": changes}]) if changes else config
+        changes["slides"] = str(_expanded(config.data.slides).resolve())
+    lent = config.synthesis.source
+    synthesis = {} if lent is None else {"source": str(_earlier_run(lent, store))}
+    return apply(config, [{"data": changes, "synthesis": synthesis}]) if changes or synthesis else config
 
 
 def absolute_source(source: str, store: RunStore) -> str:
-    path = Path(source).expanduser()
+    path = _expanded(source)
     if not path.exists() and "/" not in source:
         try:
             return str(store.find(source).path.resolve())
         except RunFolderError:
             pass
     return str(path.resolve())
+
+
+def _earlier_run(reference: str, store: RunStore) -> Path:
+    """The folder of the run that a path, an id, a name or `@last` means."""
+    path = _expanded(reference)
+    return (path if path.exists() else store.find(reference).path).resolve()
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigError(f"{path}: no such user; write the path in full") from None
 
 
 def _changes(before: RunConfig, after: RunConfig) -> Iterator[tuple[str, Any]]:

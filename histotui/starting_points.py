@@ -8,7 +8,7 @@ from typing import Final, Literal
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, Preset
-from engine.spec.resolve import load
+from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
 from histotui.store import RunStore
 from histotui.summary import summarize
@@ -71,6 +71,13 @@ def find_point(reference: str, store: RunStore) -> StartingPoint:
     if found.config is None:
         raise RunFolderError(found.description) if found.run else ConfigError(found.description)
     return found
+
+
+def on_patches_of(run: str, config: RunConfig) -> RunConfig:
+    """A classifier alone, trained on what this run has made and tested on the real patches that it was tested on."""
+    synthesis = {"source": run, "ratio": config.synthesis.ratio}
+    changes = {"data": dump(config)["data"], "synthesis": synthesis, "classifier": {"train_on": "synthetic"}}
+    return apply(PRESETS["baseline"].config, [changes])
 
 
 def _of_preset(preset: Preset, group: Group) -> StartingPoint:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,9 +63,17 @@ def _as_toml(name: str, config: RunConfig) -> str:
     wanted = config.model_copy(update={"preset": name})
     for base in (PRESETS.get(config.preset, PRESETS["baseline"]), PRESETS["baseline"]):
         tree = _changes(base.config, config)
-        if apply(base.config, [tree, {"preset": name}]) == wanted:
+        if _laid_over(base.config, [tree, {"preset": name}]) == wanted:
             return "\n".join([f"base = {_scalar(base.name)}", *_lines(tree)]) + "\n"
     raise ConfigError(f"preset {name!r}: a setting that is none cannot be written to a file")
+
+
+def _laid_over(base: RunConfig, changes: Iterable[Tree]) -> RunConfig | None:
+    """The config with changes laid over it; None where both do not go together."""
+    try:
+        return apply(base, changes)
+    except ConfigError:
+        return None
 
 
 def _changes(before: RunConfig, after: RunConfig) -> Tree:

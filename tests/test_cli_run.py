@@ -87,6 +87,29 @@ class TestSettings:
         assert isinstance(data, dict)
         assert data["source"] == str(folder.path)
 
+    @pytest.mark.parametrize("reference", ["20251123-15", "pilot", "@last", "runs/20251123-154501-vae-500-a1b2"])
+    def test_an_earlier_run_lends_its_synthetic_patches(self, bench: Bench, reference: str) -> None:
+        folder = bench.write("20251123-154501-vae-500-a1b2", name="pilot")
+        lent = f"synthesis.source={reference}"
+        synthesis = self.settled(bench, "classifier.train_on=both", lent, preset="baseline")["synthesis"]
+        assert isinstance(synthesis, dict)
+        assert synthesis["source"] == str(folder.path)
+
+    @pytest.mark.parametrize("reference", ["pilots", "runs/nothing"])
+    def test_a_run_that_is_not_there_lends_nothing(self, bench: Bench, reference: str) -> None:
+        bench.write("20251123-154501-vae-500-a1b2", name="pilot")
+        result = bench("run", "--preset", "baseline", "--set", f"synthesis.source={reference}")
+        assert (result.code, result.out) == (3, "")
+        assert f"no run '{Path(reference).name}'" in result.err
+
+    @pytest.mark.parametrize("option", [("--data",), ("--set", "data.slides"), ("--set", "synthesis.source")])
+    def test_a_user_who_is_not_there_has_no_patches(self, bench: Bench, option: tuple[str, ...]) -> None:
+        path = "~no-such-user/patches"
+        value = [option[0], "=".join((*option[1:], path))]
+        result = bench("run", "--preset", "baseline", *value)
+        assert (result.code, result.out) == (2, "")
+        assert f"{path}: no such user; write the path in full" in result.err
+
     @pytest.mark.parametrize("reference", ["20251123", "pilot", "@last"])
     def test_an_earlier_run_is_a_preset(self, bench: Bench, reference: str) -> None:
         bench.write("20251123-154501-vae-100-a1b2", name="pilot", config=PRESETS["vae-100"].config)
@@ -148,12 +171,15 @@ class TestCommandText:
             ["--preset", "vae-500", "--set", "generator.kind=gan", "--set", "generator.loss=wasserstein"],
             ["--preset", "vae-500", "--set", "generator=none", "--set", "classifier.train_on=real"],
             ["--preset", "mine", "--device", "cpu", "--set", 'data.source="12"'],
+            ["--preset", "baseline", "--set", "classifier.train_on=both", "--set", "synthesis.source=it's a run"],
+            ["--preset", "vae-500", "--set", "generator=none", "--set", "synthesis.source=it's a run"],
         ],
     )
     def test_the_command_makes_the_same_config(self, bench: Bench, arguments: list[str]) -> None:
         presets = bench.folder / "config" / "histotui" / "presets"
         presets.mkdir(parents=True)
         (presets / "mine.toml").write_text('base = "gan-bce"\nseed = 5\n[generator]\nchannels = 4\n')
+        (bench.folder / "it's a run").mkdir()
         assert bench("run", *arguments, "--quiet", "--detach").code == 0
         folder = bench.only_run()
         until(lambda: summarize(folder).state == "finished")

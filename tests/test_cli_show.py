@@ -124,7 +124,7 @@ class TestShow:
         config = apply(PRESETS["baseline"].config, [lent])
         bench.write("20251124-120000-baseline-dddd", DONE, scores=[score(trained_on="both")], config=config)
         out = bench("show", "@last").out
-        assert out.startswith(f"baseline, synthetic patches of {ONE}\n") and "the study" not in out
+        assert f"\nbaseline, synthetic patches of {ONE}\n" in out and "the study" not in out
         rows = bench("compare", "pilot", "@last", "--format", "json").json
         assert [row["synthetic_of"] for row in rows] == ["", ONE]
 

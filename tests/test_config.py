@@ -57,12 +57,25 @@ def test_every_preset_survives_the_way_through_json(name: str) -> None:
         ("device=tpu", 'device: "tpu" is not allowed'),
         ("nothing=1", "nothing: unknown"),
         ("generator=none", "classifier.train_on is 'synthetic' and there is no generator"),
+        ("generator=none", "name an earlier run in synthesis.source"),
+        ("synthesis.source=@last", "set generator to 'none' to take the earlier run's patches, or synthesis.source to"),
+        ('synthesis.source=""', 'synthesis.source: "" is not allowed; it should have at least 1 character'),
     ],
 )
 def test_a_wrong_setting_is_named_with_what_is_allowed(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply(PRESETS["vae-100"].config, [parse_override(override)])
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("train_on", ["real", "synthetic", "both"])
+def test_an_earlier_run_stands_in_for_a_generator(train_on: str) -> None:
+    changes = [f"classifier.train_on={train_on}", "synthesis.source=runs/one"]
+    config = apply(PRESETS["baseline"].config, map(parse_override, changes))
+    assert (config.has_synthetic, config.synthesis.source) == (True, "runs/one")
+    without = apply(config, map(parse_override, ["synthesis.source=none", "classifier.train_on=real"]))
+    assert not without.has_synthetic and without == PRESETS["baseline"].config
+    assert PRESETS["vae-100"].config.has_synthetic
 
 
 def test_a_gradient_penalty_with_batch_normalisation_is_refused() -> None:

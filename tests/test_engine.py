@@ -398,7 +398,7 @@ def test_synthetic_patches_that_the_disk_has_no_room_for(tmp_path: Path, monkeyp
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("engine.stages.synthesis.os.posix_fallocate", full)
+    monkeypatch.setattr("engine.filling.os.posix_fallocate", full)
     assert main([str(run.path)]) == 3
     assert_failed(run, 3, "StorageError", "No space left on device")
     assert not run.synthetic.exists()

@@ -91,8 +91,18 @@ def test_choices_are_the_model_s() -> None:
 
 
 def test_without_a_generator_there_is_nothing_of_it_but_its_kind() -> None:
-    paths = fields_of(PRESETS["baseline"].config)
-    assert [path for path in paths if path.startswith(("generator.", "synthesis."))] == ["generator.kind"]
+    fields = fields_of(PRESETS["baseline"].config)
+    assert [path for path in fields if path.startswith("generator.")] == ["generator.kind"]
+
+
+def test_an_earlier_run_s_patches_can_be_asked_for_without_a_generator() -> None:
+    baseline = PRESETS["baseline"].config
+    entry = fields_of(baseline)["synthesis.source"]
+    assert (entry.kind, entry.optional) == ("text", True) and entry.hint.endswith("Empty for none.")
+    config = typed(baseline, synthesis__source="pilot", classifier__train_on="both").config
+    assert config is not None and (config.synthesis.source, config.classifier.train_on) == ("pilot", "both")
+    (said,) = typed(PRESETS["vae-100"].config, synthesis__source="pilot").general
+    assert "generator and synthesis.source are both set" in said
 
 
 def test_another_kind_brings_its_fields_and_keeps_what_both_have() -> None:

@@ -31,6 +31,7 @@ def earlier(runs: Path, run_id: str, config: RunConfig, seconds: dict[str, float
             writer.write(StageFinished(stage=stage, seconds=took))
 
 
+LENT = {"generator": None, "synthesis": {"source": "/runs/one"}}
 SECONDS = {"prepare": 9.0, "generator": 100.0, "synthesis": 2.0, "classifier": 40.0, "reference": 40.0}
 
 
@@ -74,6 +75,14 @@ def test_stages_may_be_measured_by_different_runs(tmp_path: Path) -> None:
     assert len(found.runs) == 2
 
 
+def test_copying_an_earlier_run_s_patches_takes_no_time_to_speak_of(tmp_path: Path) -> None:
+    baseline = apply(PRESETS["baseline"].config, [{"classifier": {"epochs": 4}}])
+    earlier(tmp_path, "20251123-154501-baseline-a1b2", baseline, {"classifier": 40.0})
+    both = {"synthesis": {"source": "/runs/one"}, "classifier": {"train_on": "both"}}
+    found = expected_duration(apply(baseline, [both]), 1000, DEVICE, tmp_path)
+    assert found is not None and found.seconds == pytest.approx(2 * 40 + 40)
+
+
 @pytest.mark.parametrize(
     ("splits", "changes", "patches"),
     [
@@ -96,6 +105,8 @@ def test_training_patches_are_counted(splits: dict[str, int], changes: dict[str,
         ({}, {"splits": {"unassigned": 9}}, "patches of one slide may be in training and in test"),
         ({"classifier": {"validation": "official"}}, {}, "no validation split: the run would fail"),
         ({"classifier": {"train_on": "real"}}, {}, "made and not trained on"),
+        ({**LENT, "classifier": {"train_on": "real"}}, {}, "taken and not trained on"),
+        (LENT, {"provenance": "synthetic"}, "no real ones are trained on"),
         (
             {"classifier": {"train_on": "both", "synthetic_proportion": 0.75}},
             {},

@@ -133,6 +133,14 @@ class TestFolding:
             ("prepare", "generator", "synthesis", "classifier", "evaluation"),
         ),
         ({"generator": None, "classifier": {"train_on": "real"}}, ("prepare", "classifier", "evaluation")),
+        (
+            {"generator": None, "synthesis": {"source": "/runs/one"}, "classifier": {"train_on": "both"}},
+            ("prepare", "synthesis", "classifier", "reference", "evaluation"),
+        ),
+        (
+            {"generator": None, "synthesis": {"source": None}, "classifier": {"train_on": "real"}},
+            ("prepare", "classifier", "evaluation"),
+        ),
     ],
 )
 def test_expected_stages(config: dict[str, object], stages: tuple[str, ...]) -> None:

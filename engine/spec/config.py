@@ -121,7 +121,12 @@ class SynthesisConfig(Frozen):
     """The synthetic training set."""
 
     ratio: float = Field(1.0, gt=0, le=100, description="Synthetic patches per real training patch, class by class.")
-    batch_size: int = Field(256, ge=1, le=65_536, description="Patches sampled at once.")
+    source: str | None = Field(
+        None,
+        min_length=1,
+        description="An earlier run whose synthetic patches are taken; none to make them with the run's own generator.",
+    )
+    batch_size: int = Field(256, ge=1, le=65_536, description="Patches sampled or copied at once.")
 
 
 class ClassifierConfig(FitConfig):
@@ -198,11 +203,21 @@ class RunConfig(Frozen):
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random in the run.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
 
+    @property
+    def has_synthetic(self) -> bool:
+        """Whether the run comes to a synthetic set, of its own generator or of an earlier run."""
+        return self.generator is not None or self.synthesis.source is not None
+
     @model_validator(mode="after")
-    def _synthetic_needs_a_generator(self) -> Self:
-        if self.generator is None and self.classifier.train_on != "real":
+    def _synthetic_patches_have_one_origin(self) -> Self:
+        if self.generator is not None and self.synthesis.source is not None:
             raise ValueError(
-                f"classifier.train_on is {self.classifier.train_on!r} and there is no generator: "
-                "choose a preset that has one, or set classifier.train_on to 'real'"
+                "generator and synthesis.source are both set: set generator to 'none' to take the earlier run's "
+                "patches, or synthesis.source to 'none' to make them"
+            )
+        if not self.has_synthetic and self.classifier.train_on != "real":
+            raise ValueError(
+                f"classifier.train_on is {self.classifier.train_on!r} and there is no generator: choose a preset that "
+                "has one, name an earlier run in synthesis.source, or set classifier.train_on to 'real'"
             )
         return self

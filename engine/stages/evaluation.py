@@ -70,7 +70,7 @@ def _tests(context: Context, real: RealPatches) -> list[_Test]:
     tests = [_Test("answer", classifier.STAGE, real.test, _test_word(real))]
     if real_trained == reference.STAGE:
         tests.append(_Test("reference", reference.STAGE, real.test, _test_word(real)))
-    if context.config.generator is not None and real_trained is not None:
+    if context.config.has_synthetic and real_trained is not None:
         tests.append(_Test("label fidelity", real_trained, synthesis.load(context.folder), "synthetic"))
     return tests
 
@@ -148,8 +148,10 @@ def _bootstrap(
 def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str]:
     """What a reader must know before comparing these numbers."""
     notes = list(real.manifest["warnings"])
-    if context.config.generator is not None:
-        notes += synthesis.collapse_warnings(context.folder)
+    if context.config.synthesis.source is not None:
+        notes.append(f"The synthetic patches were made by {synthesis.maker(context.folder)}.")
+    if context.config.has_synthetic:
+        notes += synthesis.warnings(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
     if any("synthetic" in score.selected_on for score in scores):

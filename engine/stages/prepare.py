@@ -28,12 +28,16 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class RealPatches:
-    """The run's real patches, divided. `groups` holds for each packed row which patches must stay on one side."""
+    """The run's real patches, divided. For each packed row, `groups` says which patches must stay on one side.
+
+    `sha1` (M, 20) uint8 is that of each packed row's uncropped pixels.
+    """
 
     train: PatchSet
     valid: PatchSet
     test: PatchSet
     groups: NDArray[np.uint64]
+    sha1: NDArray[np.uint8]
     manifest: dict[str, Any]
 
     @property
@@ -79,7 +83,7 @@ def load(context: Context) -> RealPatches:
         train, valid, test = (
             PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test")
         )
-        return RealPatches(train, valid, test, splits["groups"], manifest)
+        return RealPatches(train, valid, test, splits["groups"], packed.sha1, manifest)
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""synthesis: the synthetic training set, in the class ratio of the real one."""
+"""synthesis: the synthetic training set, in the class ratio of the real one, made here or taken from an earlier run."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,29 @@ from numpy.typing import NDArray
 
 from engine import metrics
 from engine.batches import to_bytes
-from engine.context import Context, Meter
+from engine.borrowing import EarlierSet, lineage, open_earlier, rounded_down
+from engine.context import Context
 from engine.data.patches import PatchSet
+from engine.data.sources.run import IMAGES, LABELS, LEARNED_FROM, open_learned_from
+from engine.filling import fill, forget_progress
 from engine.generators.base import Generator
+from engine.pictures import PER_CLASS, save_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
-from engine.spec.errors import RunFolderError
+from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.events import ImageSaved
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
-from engine.storage import check_space, sync, sync_tree
+from engine.stages.prepare import RealPatches
+from engine.storage import sync, sync_tree
 
 STAGE = "synthesis"
-_CHUNKS_PER_SAVE = 16
 _CLASS_WORDS = ("normal", "tumour")
 _COMPARED = 512
 _COLLAPSED = 0.25
 """Share of the real patches' diversity below which a class is called collapsed."""
+
+Tree = dict[str, Any]
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -35,20 +41,20 @@ def is_complete(folder: RunFolder) -> bool:
 
 
 def run(context: Context) -> None:
-    """Sample chunk by chunk into a folder that is renamed when it is whole. Each chunk depends on the seed alone."""
-    real, partial = prepare.load(context).train, context.folder.path / "synthetic.partial"
-    labels = synthetic_labels(real, context.config.synthesis.ratio, context.config.seed)
+    """Make the set, or take it, chunk by chunk in a folder that is renamed when it is whole."""
+    real, partial = prepare.load(context), context.folder.path / "synthetic.partial"
     partial.mkdir(exist_ok=True)
-    _sample_all(context, generator.load(context), labels, partial, real.side)
-    np.save(partial / "labels.npy", labels, allow_pickle=False)
-    manifest = _manifest(context, labels) | {"diversity": diversity(_read(partial), real)}
+    made_here = context.config.synthesis.source is None
+    origin = _make(context, real, partial) if made_here else _take(context, real, partial)
+    made = _read(partial)
+    manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train)}
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    (partial / "progress.json").unlink(missing_ok=True)
+    forget_progress(partial)
     sync_tree(partial)
     shutil.rmtree(context.folder.synthetic, ignore_errors=True)
     partial.rename(context.folder.synthetic)
     sync(context.folder.path)
-    for warning in collapse_warnings(context.folder):
+    for warning in warnings(context.folder):
         context.warn(STAGE, warning)
 
 
@@ -61,8 +67,8 @@ def load(folder: RunFolder) -> PatchSet:
 
 
 def _read(folder: Path) -> PatchSet:
-    images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
-    labels = np.load(folder / "labels.npy", allow_pickle=False)
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    labels = np.load(folder / LABELS, allow_pickle=False)
     return PatchSet(images, labels, np.arange(len(labels)))
 
 
@@ -74,42 +80,124 @@ def diversity(synthetic: PatchSet, real: PatchSet) -> dict[str, float]:
     }
 
 
-def _some(patches: PatchSet, label: int) -> NDArray[np.uint8]:
-    """Up to _COMPARED patches of a class."""
-    some: NDArray[np.uint8] = patches.images[patches.rows[patches.own_labels == label][:_COMPARED]]
+def _some(patches: PatchSet, label: int, most: int = _COMPARED) -> NDArray[np.uint8]:
+    """The first patches of a class, at most so many."""
+    some: NDArray[np.uint8] = patches.images[patches.rows[patches.own_labels == label][:most]]
     return some
 
 
-def collapse_warnings(folder: RunFolder) -> list[str]:
-    """What to say of classes whose synthetic patches are nearly all the same."""
-    shares = json.loads((folder.synthetic / "manifest.json").read_text(encoding="utf-8"))["diversity"]
-    return [
+def warnings(folder: RunFolder) -> list[str]:
+    """What to say of a set: what was found when it was taken, and classes whose patches are nearly all the same."""
+    manifest = _read_manifest(folder)
+    collapsed = [
         f"the generator has collapsed: its {word} patches differ from each other {share:.0%} as much as real ones do"
-        for word, share in shares.items()
+        for word, share in manifest["diversity"].items()
         if share < _COLLAPSED
     ]
+    return [*manifest.get("warnings", ()), *collapsed]
+
+
+def maker(folder: RunFolder) -> str:
+    """Who made the set, in words."""
+    manifest = _read_manifest(folder)
+    details = ", ".join(f"{name} {manifest[name]}" for name in ("preset", "seed") if name in manifest)
+    return f"run {manifest['run']}" + (f" ({details})" if details else "")
+
+
+def _read_manifest(folder: RunFolder) -> Tree:
+    manifest: Tree = json.loads((folder.synthetic / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
 
 
 def synthetic_labels(real: PatchSet, ratio: float, seed: int) -> NDArray[np.uint8]:
     """`ratio` labels for each real one, class by class, shuffled, (N,) uint8."""
-    tumours, normals = (max(1, round(ratio * count)) for count in (real.tumours, len(real) - real.tumours))
-    labels = np.repeat(np.array([0, 1], np.uint8), [normals, tumours])
+    labels = np.repeat(np.array([0, 1], np.uint8), _wanted(real, ratio))
     return labels[permutation(len(labels), seed, "synthetic labels")]
 
 
-def _sample_all(context: Context, model: Generator, labels: NDArray[np.uint8], folder: Path, side: int) -> None:
-    size = context.config.synthesis.batch_size
-    done = _read_progress(folder)
-    images = _open_images(folder / "images.npy", (len(labels), side, side, 3), resume=done > 0)
-    meter = Meter(context.events, STAGE, len(labels), patches_per_step=1, start=done)
-    for number, start in enumerate(range(done, len(labels), size), start=1):
-        images[start : start + size] = _sample(context, model, labels[start : start + size], start)
-        done = min(start + size, len(labels))
-        meter.show(done)
-        if context.stop.requested or done == len(labels) or number % _CHUNKS_PER_SAVE == 0:
-            images.flush()
-            _write_progress(folder, done)
-        context.stop.raise_if_requested()
+def chosen_rows(made: NDArray[np.uint8], real: PatchSet, ratio: float, seed: int) -> NDArray[np.int64]:
+    """The rows of a set with labels `made` that are taken: `ratio` for each real patch, class by class, in their order.
+
+    ConfigError where it has too few of a class.
+    """
+    wanted, have = _wanted(real, ratio), [int((made == label).sum()) for label in (0, 1)]
+    if any(few < many for few, many in zip(have, wanted, strict=True)):
+        raise ConfigError(
+            _too_few(wanted, have, ratio, min(few / many for few, many in zip(have, _counts(real), strict=True)))
+        )
+    rows = [np.flatnonzero(made == label) for label in (0, 1)]
+    shuffled = [own[permutation(len(own), seed, "taken", label)] for label, own in enumerate(rows)]
+    return np.sort(np.concatenate([own[:count] for own, count in zip(shuffled, wanted, strict=True)]))
+
+
+def _too_few(wanted: list[int], have: list[int], ratio: float, largest: float) -> str:
+    said = (
+        f"synthesis.ratio {ratio:g} needs {wanted[0]} normal and {wanted[1]} tumour patches, "
+        f"and the run that synthesis.source names has {have[0]} and {have[1]}: "
+    )
+    works = rounded_down(largest)
+    return said + ("take another run's" if works == "0" else f"set it to at most {works}, or take another run's")
+
+
+def _wanted(real: PatchSet, ratio: float) -> list[int]:
+    """How many normal and tumour patches there should be."""
+    return [max(1, round(ratio * count)) for count in _counts(real)]
+
+
+def _counts(real: PatchSet) -> tuple[int, int]:
+    return len(real) - real.tumours, real.tumours
+
+
+def _make(context: Context, real: RealPatches, folder: Path) -> Tree:
+    """Sample the set. Each chunk depends on the seed alone."""
+    config = context.config
+    labels, model = synthetic_labels(real.train, config.synthesis.ratio, config.seed), generator.load(context)
+
+    def sampled(start: int, stop: int) -> NDArray[np.uint8]:
+        return _sample(context, model, labels[start:stop], start)
+
+    fill(context, STAGE, folder / IMAGES, (len(labels), *real.train.images.shape[1:]), sampled)
+    _save_columns(folder, labels, _learned_from(context, real))
+    return {"preset": config.preset, "seed": config.seed, "run": context.folder.id}
+
+
+def _take(context: Context, real: RealPatches, folder: Path) -> Tree:
+    """Copy what is wanted of an earlier run's set, unless its generator has seen this run's test patches."""
+    config, earlier = context.config, open_earlier(context.config)
+    ancestry = lineage(earlier, real, context.reporter(STAGE))
+    rows = chosen_rows(earlier.patches.labels, real.train, config.synthesis.ratio, config.seed)
+
+    def copied(start: int, stop: int) -> NDArray[np.uint8]:
+        some: NDArray[np.uint8] = earlier.patches.images[rows[start:stop]]
+        return some
+
+    fill(context, STAGE, folder / IMAGES, (len(rows), *earlier.patches.images.shape[1:]), copied, "copying")
+    _save_columns(folder, earlier.patches.labels[rows], ancestry.learned_from)
+    _save_grid(context, earlier, _read(folder))
+    return earlier.origin | {"warnings": list(ancestry.warnings)}
+
+
+def _learned_from(context: Context, real: RealPatches) -> NDArray[np.uint8] | None:
+    """SHA-1 of the real patches that stand behind the generator, (N, 20) uint8; None where nobody can tell."""
+    if real.word != "synthetic":
+        return real.sha1[real.train.rows]
+    # It has learned from what another generator made, and this one from real patches.
+    return open_learned_from(RunFolder(Path(context.config.data.source).expanduser()))
+
+
+def _save_columns(folder: Path, labels: NDArray[np.uint8], learned_from: NDArray[np.uint8] | None) -> None:
+    np.save(folder / LABELS, labels, allow_pickle=False)
+    if learned_from is not None:
+        np.save(folder / LEARNED_FROM, learned_from, allow_pickle=False)
+
+
+def _save_grid(context: Context, earlier: EarlierSet, taken: PatchSet) -> None:
+    """What was taken, in the rows of a sample grid, to lay beside real patches."""
+    path = context.folder.samples / STAGE / "step-000000.png"
+    save_grid(path, np.concatenate([_some(taken, label, PER_CLASS) for label in (0, 1)]))
+    relative = str(path.relative_to(context.folder.path))
+    caption = f"patches of {earlier.origin['run']}, normal above tumour"
+    context.events.write(ImageSaved(stage=STAGE, step=0, path=relative, caption=caption))
 
 
 @torch.no_grad()
@@ -120,38 +208,5 @@ def _sample(context: Context, model: Generator, labels: NDArray[np.uint8], start
     return patches
 
 
-def _open_images(path: Path, shape: tuple[int, ...], resume: bool) -> "np.memmap[Any, np.dtype[np.uint8]]":
-    mode = "r+" if resume and path.exists() else "w+"
-    size = int(np.prod(shape))
-    if mode == "w+":
-        check_space(path.parent, size, "start the run under --runs on a larger disk")
-    images: np.memmap[Any, np.dtype[np.uint8]] = np.lib.format.open_memmap(path, mode, np.uint8, shape)
-    if mode == "w+":
-        # Writing to a memory map on a disk that has filled up ends the process with SIGBUS: take the space now.
-        with path.open("rb+") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-    return images
-
-
-def _read_progress(folder: Path) -> int:
-    try:
-        return int(json.loads((folder / "progress.json").read_text(encoding="utf-8"))["done"])
-    except (OSError, ValueError, KeyError):
-        return 0
-
-
-def _write_progress(folder: Path, done: int) -> None:
-    temporary = folder / "progress.tmp"
-    temporary.write_text(json.dumps({"done": done}), encoding="utf-8")
-    temporary.replace(folder / "progress.json")
-
-
-def _manifest(context: Context, labels: NDArray[np.uint8]) -> dict[str, Any]:
-    return {
-        "count": len(labels),
-        "tumour": int(labels.sum()),
-        "preset": context.config.preset,
-        "seed": context.config.seed,
-        "run": context.folder.id,
-        "crop": context.config.data.crop,
-    }
+def _manifest(context: Context, made: PatchSet) -> Tree:
+    return {"count": len(made), "tumour": made.tumours, "crop": context.config.data.crop}

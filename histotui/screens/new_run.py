@@ -21,12 +21,13 @@ from engine.spec.errors import ConfigError, HistotuiError
 from engine.spec.resolve import Tree, differences, dump, flatten
 from engine.spec.run_folder import check_name
 from histotui.ask import Asking, ask, hide_progress
+from histotui.form_fields import texts_of
 from histotui.formats import size
 from histotui.launcher import start_engine
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.settings import TISSUE, command_for, quickened, with_absolute_paths
-from histotui.starting_points import StartingPoint, built_in, earlier_runs, find_point, yours
+from histotui.starting_points import StartingPoint, built_in, earlier_runs, find_point, on_patches_of, yours
 from histotui.store import RunStore, runs_root
 from histotui.suggesting import SourceSuggester
 from histotui.text import clean, clean_line
@@ -180,10 +181,16 @@ class NewRunScreen(BenchScreen[str | None]):
         if point is None or not point.run:
             self.bench.complain("that is a preset; only an earlier run has patches of its own")
             return
+        if point.config is None:
+            self.bench.complain(point.description)
+            return
         self.start_from(self._points[0])
-        self.form.set_values({"data.source": point.run})
+        config = on_patches_of(point.run, point.config)
+        changed = {path for path, _, _ in differences(_config_of(self._base), config)}
+        texts = texts_of(dump(config), self.form.fields)
+        self.form.set_values({path: text for path, text in texts.items() if path in changed})
         self._show_pane("form")
-        self._tell(f"a classifier on the synthetic patches of {point.run}")
+        self._tell(f"a classifier on the synthetic patches of {point.run}; train_on both adds real ones")
 
     @on(ConfigForm.Changed)
     def _changed(self, event: ConfigForm.Changed) -> None:
@@ -214,6 +221,7 @@ class NewRunScreen(BenchScreen[str | None]):
         self.query_one(StartingList).show(event.points)
         runs = [point.run for point in event.points if point.run]
         self.form.suggest("data.source", SourceSuggester([TISSUE, *runs]))
+        self.form.suggest("synthesis.source", SourceSuggester(runs))
         if event.error:
             self.bench.complain(event.error)
         if event.base is not None:

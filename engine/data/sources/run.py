@@ -21,6 +21,7 @@ from engine.spec.run_folder import RunFolder
 
 IMAGES: Final = "images.npy"
 LABELS: Final = "labels.npy"
+LEARNED_FROM: Final = "learned_from.npy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,20 @@ def open_synthetic(run: RunFolder) -> SyntheticSet:
             f"{run.synthetic / LABELS}: it must have one label, 0 or 1, for each of the {len(images)} patches"
         )
     return SyntheticSet(images, np.array(labels))
+
+
+def open_learned_from(run: RunFolder) -> NDArray[np.uint8] | None:
+    """SHA-1 of the real patches that the generator of a run's synthetic set was trained on, (N, 20) uint8.
+
+    None where the set does not say.
+    """
+    path = run.synthetic / LEARNED_FROM
+    if not path.exists():
+        return None
+    sha1 = _open_array(path)
+    if sha1.ndim != 2 or sha1.shape[1] != 20:
+        raise DataError(f"{path}: shape {sha1.shape}; it must be (N, 20)")
+    return np.array(sha1)
 
 
 def _open_array(path: Path) -> NDArray[np.uint8]:
