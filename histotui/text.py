@@ -57,6 +57,32 @@ def fit(text: str, columns: int) -> str:
     return f"{kept}…"
 
 
+def wrapped(text: str, columns: int) -> list[str]:
+    """Lines of at most so many terminal columns, broken between words, and within one that is longer than a line."""
+    lines, line = list[str](), ""
+    for word in text.split(" "):
+        joined = f"{line} {word}" if line else word
+        if width(joined) <= columns:
+            line = joined
+            continue
+        if line:
+            lines.append(line)
+        *full, line = _pieces(word, columns)
+        lines += full
+    return [*lines, line]
+
+
+def _pieces(word: str, columns: int) -> list[str]:
+    pieces, used = [""], 0
+    for character in word:
+        used += _character_width(character)
+        if used > columns and pieces[-1]:
+            pieces.append("")
+            used = _character_width(character)
+        pieces[-1] += character
+    return pieces
+
+
 def _character_width(character: str) -> int:
     if unicodedata.combining(character):
         return 0

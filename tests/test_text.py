@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from histotui.text import clean, clean_line, fit, width
+from histotui.text import clean, clean_line, fit, width, wrapped
 
 ATTACKS = [
     "\x1b[2J\x1b[H",
@@ -71,3 +71,18 @@ def test_width_counts_columns() -> None:
 
 def test_fit_cuts_to_columns() -> None:
     assert [fit("abcdef", 6), fit("abcdef", 4), fit("病理病理", 5)] == ["abcdef", "abc…", "病理…"]
+
+
+def test_wrapped_breaks_between_words_and_within_one_that_is_too_long() -> None:
+    assert wrapped("", 5) == [""]
+    assert wrapped("one two three", 7) == ["one two", "three"]
+    assert wrapped("one two three", 4) == ["one", "two", "thre", "e"]
+    assert wrapped("a /very/long/path b", 6) == ["a", "/very/", "long/p", "ath b"]
+    assert wrapped("病理 病理病理", 5) == ["病理", "病理", "病理"]
+    assert wrapped("病病", 1) == ["病", "病"]
+
+
+@pytest.mark.parametrize("columns", [1, 3, 8, 20])
+def test_wrapped_loses_nothing(columns: int) -> None:
+    text = "the patches of 病理 were  left out: abcdefghijklmnop e\u0301e\u0301"
+    assert "".join(wrapped(text, columns)).replace(" ", "") == text.replace(" ", "")
