@@ -103,10 +103,10 @@ def losses(stage: Stage) -> str:
 
 
 def speed(stage: Stage) -> str:
-    """Patches per second, and the time left."""
-    parts = [f"{number(stage.rate, 3)} images/s"] if stage.rate is not None else []
-    if stage.seconds_left is not None:
-        parts.append(f"{duration(stage.seconds_left)} left")
+    """The time left, and patches per second."""
+    parts = [f"{duration(stage.seconds_left)} left"] if stage.seconds_left is not None else []
+    if stage.rate is not None:
+        parts.append(f"{number(stage.rate, 3)} images/s")
     return ", ".join(parts)
 
 

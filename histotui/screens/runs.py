@@ -155,6 +155,8 @@ class RunsScreen(RunActions):
     def _status(self, shown: int, listing: Sequence[RunSummary]) -> str:
         if self._error:
             return self._error
+        if not listing:
+            return "no runs yet"
         number = f"{shown:,} of {len(listing):,} runs" if shown != len(listing) else f"{len(listing):,} runs"
         marked = len(self._table.marked)
         selected = f", {marked} selected" if marked else ""
