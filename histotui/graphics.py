@@ -162,23 +162,9 @@ def _judged(heard: bytes, environment: Mapping[str, str]) -> tuple[Kind, str]:
 
 def _held_back(chosen: Graphics, environment: Mapping[str, str]) -> Graphics:
     """Half cells where kitty's protocol would show nothing."""
-    if chosen.kind != "kitty":
-        return chosen
-    if "NO_COLOR" in environment:
+    if chosen.kind == "kitty" and "NO_COLOR" in environment:
         return Graphics("halfcell", "NO_COLOR greys the colours that kitty's protocol needs", chosen.cell)
-    if environment.get("TMUX") and (found := _textual_image_version()) < (0, 13):
-        version = ".".join(map(str, found))
-        return Graphics(
-            "halfcell", f"kitty's protocol in tmux needs textual-image 0.13, here is {version}", chosen.cell
-        )
     return chosen
-
-
-def _textual_image_version() -> tuple[int, int]:
-    from importlib.metadata import version
-
-    major, minor = version("textual-image").split(".")[:2]
-    return int(major), int(minor)
 
 
 def _ask(ends: _Ends, environment: Mapping[str, str], cell: tuple[int, int] | None) -> bytes:

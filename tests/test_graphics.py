@@ -188,10 +188,6 @@ def test_pixels_from_the_system_are_not_asked_for(plays: type[Terminal]) -> None
 class TestTmux:
     """tmux answers for itself at once; the terminal around it later, or never."""
 
-    @pytest.fixture(autouse=True)
-    def newer(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(graphics, "_textual_image_version", lambda: (0, 13))
-
     @pytest.mark.parametrize("late", [0.0, 0.05, 0.3])
     def test_kitty_around_it(self, plays: type[Terminal], late: float) -> None:
         terminal = plays(CELL, PLAIN, late, KITTY)
@@ -210,12 +206,6 @@ class TestTmux:
         terminal = plays(CELL, SIXEL, 0.05, KITTY)
         assert terminal.choose(environment=dict(IN_TMUX)).kind == "sixel"
         assert terminal.left() == b""
-
-    def test_an_older_textual_image(self, plays: type[Terminal], monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(graphics, "_textual_image_version", lambda: (0, 12))
-        chosen = plays(CELL, KITTY, PLAIN).choose(environment=dict(IN_TMUX))
-        reason = "kitty's protocol in tmux needs textual-image 0.13, here is 0.12"
-        assert chosen == Graphics("halfcell", reason, SIZE)
 
     def test_sequences_are_wrapped(self) -> None:
         assert for_tmux("\x1b_Ga\x1b\\", IN_TMUX) == "\x1bPtmux;\x1b\x1b_Ga\x1b\x1b\\\x1b\\"

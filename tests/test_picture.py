@@ -139,9 +139,12 @@ class TestDraw:
         assert {len(data) for _, data in parts[:-1]} == {4096}
         assert Image.open(io.BytesIO(base64.b64decode("".join(data for _, data in parts)))).size == (400, 400)
 
-    def test_in_tmux_each_piece_is_wrapped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_in_tmux_each_piece_is_wrapped_and_the_library_sends_none(
+        self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    ) -> None:
         monkeypatch.setenv("TMUX", "/tmp/tmux")
         drawn = draw(order("kitty", plain(RED), (4, 2)))
+        assert capfd.readouterr() == ("", "")
         assert re.fullmatch(r"(\x1bPtmux;\x1b\x1b_G[^\x1b]*\x1b\x1b\\\x1b\\){2}", drawn.sent_before)
 
     def test_pictures_have_numbers_of_their_own(self) -> None:
