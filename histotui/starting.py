@@ -12,8 +12,9 @@ from engine.spec.run_folder import RunFolder, check_name
 from histotui import console
 from histotui.ask import ask, hide_progress
 from histotui.formats import NOTHING, count, duration, size
-from histotui.settings import TISSUE, Request, Settled, command_for, settle, written
+from histotui.settings import Request, Settled, command_for, settle, written
 from histotui.store import RunStore, runs_root
+from histotui.text import clean_line
 from histotui.watching import Watch, watch
 
 Tree = dict[str, Any]
@@ -59,8 +60,6 @@ def _tell_settings(settled: Settled) -> None:
         console.say("--quick:")
     for path, old, new in settled.quickened:
         console.say(f"  {path}: {written(old)} -> {written(new)}")
-    if settled.config.data.source == TISSUE:
-        console.say("data is the built-in tissue: results say nothing about real tissue; --data names real patches")
 
 
 def _preflight(config: RunConfig, store: RunStore, quiet: bool) -> Tree:
@@ -92,7 +91,7 @@ def _tell_preflight(preflight: Tree) -> None:
 
 
 def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
-    """What a run works with and needs, as labels and values."""
+    """What a run works with and needs, as labels and values, and what is odd about it."""
     found = preflight.get("data") or {}
     data = ", ".join(dict.fromkeys(str(found[key]) for key in ("name", "layout", "provenance") if found.get(key)))
     patches, seconds = found.get("patches"), preflight.get("seconds")
@@ -104,7 +103,11 @@ def preflight_lines(preflight: Tree) -> list[tuple[str, str]]:
         ("disk", f"{size(preflight.get('disk_bytes'))} of {size(preflight.get('disk_free_bytes'))}"),
         ("duration", f"about {duration(seconds)}" if isinstance(seconds, float) else ""),
     )
-    return [(label, value) for label, value in lines if value and value not in (NOTHING, f"{NOTHING} of {NOTHING}")]
+    warnings = [("warning", clean_line(str(warning))) for warning in preflight.get("warnings") or ()]
+    return [
+        *((label, value) for label, value in lines if value and value not in (NOTHING, f"{NOTHING} of {NOTHING}")),
+        *warnings,
+    ]
 
 
 def _device(preflight: Tree) -> str:

@@ -204,6 +204,7 @@ class TestDryRun:
         assert "generator.latent_dim = 500\n" in result.out
         assert "memory      2.00 GB of 8.00 GB\n" in result.out
         assert "parameters  1,234,567\n" in result.out
+        assert "warning     the patches are odd\n" in result.out
 
     def test_it_does_not_refuse(self, bench: Bench) -> None:
         bench.answers("too big")
@@ -215,10 +216,9 @@ class TestDryRun:
         said = bench("run", "--preset", "vae-500", "--quick", "--dry-run").err
         assert f"generator.epochs: 100 -> {GENERATOR_EPOCHS}\n" in said
         assert "data.limit: none -> 2400\n" in said
-        assert "say nothing about real tissue" in said
 
-    def test_real_data_is_not_called_tissue(self, bench: Bench) -> None:
-        assert "tissue" not in bench("run", "--preset", "vae-500", "--data", "x", "--dry-run").err
+    def test_what_is_odd_is_told_before_a_run_too(self, bench: Bench) -> None:
+        assert "warning     the patches are odd\n" in bench("run", "--preset", "vae-500", "--detach").err
 
 
 class TestPreflight:
