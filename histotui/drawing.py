@@ -25,6 +25,8 @@ FULL: Final = 1200
 """The same where the picture has the screen to itself."""
 LARGEST: Final = 8192
 """Pixels along one side beyond which a file isn't decoded."""
+PLACEHOLDER: Final = "\U0010eeee"
+"""Kitty's protocol: stands in a cell for a part of the picture whose number is its colour."""
 
 _MOST_CELLS = 290
 """Rows and columns that kitty's placeholders can count."""

@@ -21,8 +21,9 @@ from textual.widgets import Static
 
 from engine.spec.errors import RunFolderError
 from histotui import drawing
-from histotui.drawing import Order, draw, fitted, open_picture, sixels
+from histotui.drawing import PLACEHOLDER, Order, draw, fitted, open_picture, sixels
 from histotui.graphics import Graphics, Kind
+from histotui.screens.base import BenchModal
 from histotui.widgets import picture as picture_module
 from histotui.widgets.picture import Picture
 
@@ -551,5 +552,42 @@ class TestPixels:
             wall.push_screen(ModalScreen())
             await settle(pilot)
             assert "\x1bP" not in "".join(strip.text for strip in wall.screen._compositor.render_strips())
+
+        run(wall, act)
+
+    def test_kitty_s_pictures_keep_their_number_under_a_dialogue_and_all_else_is_tinted(self) -> None:
+        class Corner(BenchModal[None]):
+            CSS = (
+                "Corner { align: center top; background: black 60%; } Static { width: 60; height: 5; background: red; }"
+            )
+
+            def compose(self) -> ComposeResult:
+                yield Static("a dialogue")
+
+        wall = Wall("kitty")
+
+        def seen() -> tuple[set[object], int, set[object]]:
+            """The colours of placeholders, how many there are, and the colours of the caption."""
+            segments = [segment for strip in wall.screen._compositor.render_strips() for segment in strip]
+            pictures = [segment for segment in segments if PLACEHOLDER in segment.text]
+            captions = [segment for segment in segments if "below" in segment.text]
+            colours, others = (
+                {segment.style.color.triplet for segment in some if segment.style and segment.style.color}
+                for some in (pictures, captions)
+            )
+            return colours, sum(segment.text.count(PLACEHOLDER) for segment in pictures), others
+
+        async def act(pilot: Pilot[None]) -> None:
+            wall.picture.show_image(plain(RED, (500, 500)), "below")
+            await settle(pilot)
+            number, count, caption = seen()
+            assert len(number) == 1 and count > 100
+            wall.push_screen(Corner())
+            await settle(pilot)
+            same, fewer, tinted = seen()
+            assert same == number and 0 < fewer < count and tinted != caption
+            wall.pop_screen()
+            await settle(pilot)
+            assert seen() == (number, count, caption)
 
         run(wall, act)

@@ -2,7 +2,11 @@
 
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from rich.console import RenderableType
+from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen
+
+from histotui.backdrop import Backdrop
 
 if TYPE_CHECKING:
     from histotui.app import HistoTUI
@@ -30,3 +34,8 @@ class BenchModal(ModalScreen[Result], Generic[Result]):
     @property
     def bench(self) -> "HistoTUI":
         return cast("HistoTUI", self.app)
+
+    def render(self) -> RenderableType:
+        """What is below, with its pictures."""
+        below = super().render()
+        return Backdrop(below.screen, below.color) if isinstance(below, BackgroundScreen) else below
