@@ -102,12 +102,19 @@ def losses(stage: Stage) -> str:
     return ", ".join(f"{name} {number(value)}" for name, value in stage.values.items())
 
 
+def time_left(stage: Stage) -> str:
+    """How long the stage still takes, once that is known."""
+    return f"{duration(stage.seconds_left)} left" if stage.seconds_left is not None else ""
+
+
+def rate(stage: Stage) -> str:
+    """Patches per second, once they are known."""
+    return f"{number(stage.rate, 3)} images/s" if stage.rate is not None else ""
+
+
 def speed(stage: Stage) -> str:
     """The time left, and patches per second."""
-    parts = [f"{duration(stage.seconds_left)} left"] if stage.seconds_left is not None else []
-    if stage.rate is not None:
-        parts.append(f"{number(stage.rate, 3)} images/s")
-    return ", ".join(parts)
+    return ", ".join(filter(None, (time_left(stage), rate(stage))))
 
 
 def _after_comma(text: str) -> str:

@@ -110,16 +110,16 @@ def assert_given_back(terminal: Terminal) -> None:
 def test_a_run_opens_and_q_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
     write_run(tmp_path, ONE, "pilot", *finished())
     with start(tmp_path) as terminal:
-        terminal.sees(HOME, "pilot", "✓ finished", "1 runs")
+        terminal.sees(HOME, "pilot", "✓ finished", "1 run")
         assert not terminal.is_restored
         terminal.type(ENTER)
         terminal.sees(RUN, "pilot", "step 100", "bce 0.01")
         terminal.type("q")
-        terminal.sees(HOME, "1 runs")
+        terminal.sees(HOME, "1 run")
         terminal.type(ENTER)
         terminal.sees(RUN)
         terminal.type(ESCAPE)
-        terminal.sees(HOME, "1 runs")
+        terminal.sees(HOME, "1 run")
         terminal.type("q")
         assert terminal.end() == 0, terminal.text
         assert_given_back(terminal)

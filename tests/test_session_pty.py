@@ -136,7 +136,7 @@ def test_configure_watch_leave_come_back_compare_export_trash_and_restore(folder
         terminal.type("x")
         terminal.sees("Move", "to the trash?")
         terminal.type("y")
-        terminal.sees("1 runs")
+        terminal.sees("1 run")
         assert auc not in terminal.text
         terminal.type("u")
         terminal.sees("Bring back", auc)

@@ -13,7 +13,7 @@ from histotui.runs import LIVE, RESUMABLE, expected_stages
 from histotui.screens.run_actions import RunActions
 from histotui.summary import RunSummary
 from histotui.text import clean_line
-from histotui.views import position, speed
+from histotui.views import position, rate, time_left
 from histotui.watcher import Snapshot
 from histotui.widgets.config_pane import ConfigPane
 from histotui.widgets.curves_pane import CurvesPane
@@ -154,4 +154,6 @@ def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
         return line("starting …", "dim")
     place = f"{stages.index(stage.name) + 1} of {len(stages)}" if stage.name in stages else ""
     share = stage.step / stage.total if stage.total else 0.0
-    return line(joined([f"{stage.name} ({place})", f"{bar(share, 16)}{share:4.0%}", position(stage), speed(stage)]))
+    done = f"{bar(share, 16)}{share:4.0%}"
+    # A narrow window cuts off the end.
+    return line(joined([f"{stage.name} ({place})", done, time_left(stage), position(stage), rate(stage)]))

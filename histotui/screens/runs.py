@@ -52,6 +52,7 @@ class RunsScreen(RunActions):
     RunsScreen RunPreview { display: none; }
     RunsScreen.-preview.-very-wide RunPreview { display: block; }
     """
+    AUTO_FOCUS = "#runs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "new", "New", id="new", tooltip="Configure and launch a run"),
         Binding("c", "compare", "Compare", id="compare", tooltip="Put the selected runs side by side"),
@@ -157,7 +158,8 @@ class RunsScreen(RunActions):
             return self._error
         if not listing:
             return "no runs yet"
-        number = f"{shown:,} of {len(listing):,} runs" if shown != len(listing) else f"{len(listing):,} runs"
+        every = f"{len(listing):,} {'run' if len(listing) == 1 else 'runs'}"
+        number = f"{shown:,} of {every}" if shown != len(listing) else every
         marked = len(self._table.marked)
         selected = f", {marked} selected" if marked else ""
         order = f", by {self._ordered_by()}" if shown else ": none match the filter, which escape clears"
