@@ -20,7 +20,7 @@ from engine.preflight import answer_preflight
 from engine.progress import silent
 from engine.spec.config import DataConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError, Stopped, StorageError
-from engine.spec.events import EventReader, EventWriter, ImageSaved, Progress, Warned
+from engine.spec.events import EventReader, EventWriter, ImageSaved, Metrics, Progress, Warned
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
@@ -425,4 +425,12 @@ def test_real_and_an_earlier_run_s_patches_train_a_classifier_from_beginning_to_
     assert (fidelity["role"], fidelity["tested_on"], fidelity["n_test"]) == ("label fidelity", "synthetic", 120)
     notes = json.loads(second.folder.scores.read_text())["notes"]
     assert "The synthetic patches were made by run first (preset vae-100, seed 0)." in notes
+    assert any(note.startswith("The epoch was chosen on held-out tissue and synthetic patches;") for note in notes)
+    logged = {
+        name
+        for event in EventReader(second.folder.events).read()
+        if isinstance(event, Metrics)
+        for name in event.values
+    }
+    assert "mixed_validation_auc" in logged and "synthetic_validation_auc" not in logged
     assert all(stage.is_complete(second.folder) for stage in STAGES if stage.name in entered)

@@ -43,6 +43,13 @@ class TrainingSet:
     trained_on: str
     selected_on: str
 
+    @property
+    def validation_word(self) -> str:
+        """What metrics on the validation patches are called: only where all are real, plainly `validation`."""
+        if "synthetic" not in self.selected_on:
+            return "validation"
+        return "mixed_validation" if self.trained_on == "both" else "synthetic_validation"
+
 
 def is_complete(folder: RunFolder) -> bool:
     return CheckpointFolder(folder.checkpoints / STAGE).is_final
@@ -187,7 +194,7 @@ class _BestEpoch:
             cut = metrics.best_cut(self._labels, logits)
             self._best = {"auc": interval.auc, "epoch": epoch, "cut": cut}
             self._weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-        prefix = "validation" if "synthetic" not in self._patches.selected_on else "synthetic_validation"
+        prefix = self._patches.validation_word
         values = {f"{prefix}_auc": interval.auc, f"{prefix}_bce": metrics.cross_entropy(self._labels, logits)}
         self._context.events.write(Metrics(stage=self._stage, step=step, epoch=epoch, values=values))
 

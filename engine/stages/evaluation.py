@@ -154,8 +154,8 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
         notes += synthesis.warnings(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
-    if any("synthetic" in score.selected_on for score in scores):
-        notes.append("The epoch was chosen on held-out synthetic patches, whose AUC says nothing about usefulness.")
+    for chosen_on in sorted({score.selected_on for score in scores if "synthetic" in score.selected_on}):
+        notes.append(f"The epoch was chosen on {chosen_on}; an AUC on synthetic ones says nothing about usefulness.")
     notes.append(
         "Intervals take patches as independent; patches of one slide are not, so they are narrower than the truth."
     )
