@@ -39,7 +39,8 @@ def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
 
 def environment() -> dict[str, str]:
     """This process's environment, in which `engine` is the one that lies beside this package."""
-    variables = dict(os.environ)
+    # Threads that spin while they wait take the cores from the runs beside them, which then crawl.
+    variables = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
     root = str(Path(__file__).resolve().parents[1])
     # Where this package is installed, PYTHONPATH would put all of site-packages before Python's own modules.
     if root not in (*site.getsitepackages(), site.getusersitepackages()):

@@ -143,3 +143,10 @@ def test_the_engine_beside_this_package_is_found_from_anywhere(tmp_path: Path) -
 def test_a_users_own_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/theirs")
     assert launcher.environment()["PYTHONPATH"].split(os.pathsep)[1:] == ["/theirs"]
+
+
+def test_threads_wait_without_spinning_unless_the_user_wants_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    assert launcher.environment()["OMP_WAIT_POLICY"] == "PASSIVE"
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    assert launcher.environment()["OMP_WAIT_POLICY"] == "ACTIVE"
