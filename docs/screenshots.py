@@ -62,23 +62,23 @@ SHOTS = (
         for number, name in enumerate(("curves", "roc", "confusion", "samples", "config"), 2)
     ),
     Shot("data", lambda app, runs: app.browse_data(runs.source), ("o",), kept=True),
-    Shot("help", lambda app, runs: app.open_run(runs.generator), ("question_mark",)),
+    Shot("help", lambda app, runs: app.open_run(runs.generator), ("question_mark",), kept=True),
 )
 
 
 def chosen(summaries: Iterable["RunSummary"]) -> Runs:
     """The newest run of a generator, and on the same data the newest baseline and others to compare with."""
     finished = sorted((run for run in summaries if run.state == "finished"), key=lambda run: run.created, reverse=True)
-    generator = next((run for run in finished if run.preset != "baseline"), None)
+    generator = next((run for run in finished if run.config.get("generator")), None)
     source = _source(generator) if generator else ""
-    newest: dict[str, str] = {}
+    newest: dict[tuple[str, str], str] = {}
     for run in finished:
         if _source(run) == source:
-            newest.setdefault(run.preset, run.id)
-    if generator is None or "baseline" not in newest:
+            newest.setdefault((run.preset, str(run.answer.get("trained_on"))), run.id)
+    baseline = newest.pop(("baseline", "real"), None)
+    if generator is None or baseline is None:
         raise SystemExit("a finished run of a generator and a finished baseline on the same data are needed")
-    others = [run for preset, run in newest.items() if preset != "baseline"]
-    return Runs(newest["baseline"], generator.id, (newest["baseline"], *others), source)
+    return Runs(baseline, generator.id, (baseline, *newest.values()), source)
 
 
 def _source(run: "RunSummary") -> str:

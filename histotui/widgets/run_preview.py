@@ -41,7 +41,7 @@ class RunPreview(Vertical):
 
     def compose(self) -> ComposeResult:
         yield Static(id="facts")
-        yield Picture(self._graphics, empty="no samples yet", id="newest")
+        yield Picture(self._graphics, empty="no samples", id="newest")
 
     def show(self, run: RunSummary | None, snapshot: Snapshot | None) -> None:
         """Show this run; None for an empty table."""
