@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from engine.spec.config import RunConfig
-from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.errors import ConfigError, HistotuiError, RunFolderError
 from engine.spec.presets import PRESETS, Preset
 from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
@@ -29,6 +29,27 @@ class StartingPoint:
     config: RunConfig | None
     run: str = ""
     """The id of the run that it is, if it is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """All that there is to start from, what was wanted of it, and why some of it could not be read."""
+
+    points: tuple[StartingPoint, ...]
+    wanted: StartingPoint | None = None
+    error: str = ""
+
+
+def gather(store: RunStore, wanted: str | None = None) -> Found:
+    """Read the user's presets and the runs, and find what is wanted by its name or id; never raises."""
+    points, base, error = list(built_in()), None, ""
+    try:
+        points += [*yours(), *earlier_runs(store)]
+        if wanted is not None:
+            base = find_point(wanted, store)
+    except HistotuiError as problem:
+        error = str(problem)
+    return Found(tuple(points), base, error)
 
 
 def built_in() -> tuple[StartingPoint, ...]:

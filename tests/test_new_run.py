@@ -22,13 +22,14 @@ from engine.spec.resolve import apply, load
 from histotui.app import HistoTUI
 from histotui.ask import Asking
 from histotui.graphics import Graphics
-from histotui.screens import new_run
 from histotui.screens.new_run import NewRunScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.settings import command_for
+from histotui.starting_points import gather
 from histotui.store import RunStore
 from histotui.suggesting import SourceSuggester
 from histotui.user_presets import save_preset
+from histotui.widgets import forecast
 from histotui.widgets.config_form import ConfigForm
 from histotui.widgets.consequences import Consequences
 
@@ -74,7 +75,7 @@ class Launching(HistoTUI):
 
 @pytest.fixture
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr(new_run, "DEBOUNCE", 0.02)
+    monkeypatch.setattr(forecast, "DEBOUNCE", 0.02)
     return Bench(tmp_path, monkeypatch)
 
 
@@ -87,7 +88,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
         configs.append(RunConfig.model_validate_json(json.dumps(body["config"])))
         return FITS
 
-    monkeypatch.setattr(new_run, "ask", ask)
+    monkeypatch.setattr(forecast, "ask", ask)
     return configs
 
 
@@ -205,14 +206,14 @@ class TestConsequences:
     ) -> None:
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
             await when(pilot, lambda: len(asked) == 1 and "fits" in app.consequences)
-            monkeypatch.setattr(new_run, "DEBOUNCE", 3600)
+            monkeypatch.setattr(forecast, "DEBOUNCE", 3600)
             field = app.form.control_of("generator.epochs")
             assert isinstance(field, Input)
             for field.value in ("1", "12", "123"):
                 await pilot.pause()
             # The last answer stays until there is another.
             assert "asking the engine" in app.consequences and "fits" in app.consequences
-            monkeypatch.setattr(new_run, "DEBOUNCE", 0.02)
+            monkeypatch.setattr(forecast, "DEBOUNCE", 0.02)
             field.value = "1234"
             await when(pilot, lambda: len(asked) == 2 and "asking" not in app.consequences)
 
@@ -227,7 +228,7 @@ class TestConsequences:
             until(lambda: asking.is_off or len(questions) == 2)
             return {**FITS, "parameters": len(questions)}
 
-        monkeypatch.setattr(new_run, "ask", ask)
+        monkeypatch.setattr(forecast, "ask", ask)
 
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
             await when(pilot, lambda: len(questions) == 1)
@@ -237,6 +238,24 @@ class TestConsequences:
 
         go(bench, steps)
         assert not questions[1].is_off
+
+    def test_leaving_calls_the_question_off(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        questions: list[Asking] = []
+
+        def ask(query: str, body: dict[str, Any], on_progress: object, asking: Asking) -> dict[str, Any]:
+            questions.append(asking)
+            until(lambda: asking.is_off)
+            return FITS
+
+        monkeypatch.setattr(forecast, "ask", ask)
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            await when(pilot, lambda: len(questions) == 1)
+            await pilot.press("escape")
+            await when(pilot, lambda: questions[0].is_off)
+            assert app.launched == [None]
+
+        go(bench, steps)
 
     def test_a_process_that_answers_is_killed_when_called_off(self) -> None:
         for early in (True, False):
@@ -507,3 +526,13 @@ def test_sources_are_completed_by_runs_and_by_folders(tmp_path: Path) -> None:
     assert suggested("2025") == "20251123-154501-vae-100-a1b2"
     assert suggested(f"{tmp_path}/p") == f"{tmp_path}/patches"
     assert suggested(f"{tmp_path}/a") is None and suggested(f"{tmp_path}/none/x") is None
+
+
+def test_what_there_is_to_start_from_is_listed_though_what_is_wanted_is_not_there(bench: Bench) -> None:
+    store = RunStore(bench.runs)
+    folder = bench.write("20251123-154501-vae-100-a1b2", name="pilot")
+    found = gather(store, "pilot")
+    assert (found.wanted and found.wanted.run, found.error) == (folder.id, "")
+    assert [point.title for point in found.points] == [*PRESETS, "pilot"]
+    missing = gather(store, "nowhere")
+    assert missing.wanted is None and "nowhere" in missing.error and missing.points == found.points

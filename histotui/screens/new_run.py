@@ -2,8 +2,6 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar, Final
 
 from textual import on, work
@@ -12,49 +10,31 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
 from textual.message import Message
-from textual.timer import Timer
-from textual.widget import Widget
-from textual.widgets import Checkbox, Footer, Input, Static, Tab, Tabs
+from textual.widgets import Checkbox, Footer, Input, Static
 
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, HistotuiError
 from engine.spec.resolve import Tree, differences, dump, flatten
 from engine.spec.run_folder import check_name
-from histotui.ask import Asking, ask, hide_progress
 from histotui.form_fields import texts_of
 from histotui.formats import size
 from histotui.launcher import start_engine
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.settings import TISSUE, command_for, quickened, with_absolute_paths
-from histotui.starting_points import StartingPoint, built_in, earlier_runs, find_point, on_patches_of, yours
+from histotui.starting_points import Found, StartingPoint, built_in, gather, on_patches_of
 from histotui.store import RunStore, runs_root
 from histotui.suggesting import SourceSuggester
 from histotui.text import clean, clean_line
 from histotui.user_presets import check_preset_name, preset_path, save_preset
 from histotui.widgets.config_form import ConfigForm, Tick
-from histotui.widgets.consequences import Changes, Consequences
+from histotui.widgets.consequences import Changes
+from histotui.widgets.forecast import Forecast
+from histotui.widgets.panes import WIDE, Panes
 from histotui.widgets.starting_list import StartingList
 from histotui.widgets.top_bar import TopBar
 
-DEBOUNCE: Final = 0.6
-"""Seconds of rest after which the engine is asked."""
-_WIDE: Final = 120
-"""Columns from which the three panes stand side by side."""
 _PANES: Final = {"points": "Start from", "form": "Settings", "consequences": "What will happen"}
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the engine says of a config: what it needs, or why it cannot begin."""
-
-    config: RunConfig
-    needs: Tree | None = None
-    error: str = ""
-
-
-class PaneTabs(Tabs, can_focus=False):
-    """The names of the panes, for the mouse; a key goes from one to the next."""
 
 
 class NewRunScreen(BenchScreen[str | None]):
@@ -69,9 +49,6 @@ class NewRunScreen(BenchScreen[str | None]):
         #quick { width: auto; margin-left: 2; background: transparent; }
         #wrong { height: auto; padding: 0 1; color: $text-error; display: none; }
         #wrong.-shown { display: block; }
-        Tabs { height: 1; }
-        Tabs Underline { display: none; }
-        Tab.-active { text-style: bold reverse; }
         #points { width: 32; border-right: solid $panel-lighten-2; }
         #form { width: 1fr; }
         #consequences { width: 2fr; max-width: 60; border-left: solid $panel-lighten-2; }
@@ -81,7 +58,7 @@ class NewRunScreen(BenchScreen[str | None]):
         }
     }
     """
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (_WIDE, "-wide")]  # noqa: RUF012 - Screen declares it as an instance's
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Screen declares it as an instance's
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+r", "launch", "Launch", id="launch", tooltip="Start the run", priority=True),
         Binding("ctrl+s", "save", "Save", id="save-preset", tooltip="Save as a preset of one's own", priority=True),
@@ -92,19 +69,12 @@ class NewRunScreen(BenchScreen[str | None]):
         Binding("escape", "leave", "Back", id="leave-new-run"),
     ]
 
-    class Answered(Message):
-        """The engine has said what the run needs."""
-
-        def __init__(self, asking: Asking, answer: Answer) -> None:
-            super().__init__()
-            self.asking, self.answer = asking, answer
-
     class Gathered(Message):
         """The user's presets and earlier runs have been read."""
 
-        def __init__(self, points: tuple[StartingPoint, ...], base: StartingPoint | None, error: str) -> None:
+        def __init__(self, found: Found) -> None:
             super().__init__()
-            self.points, self.base, self.error = points, base, error
+            self.found = found
 
     def __init__(self, store: RunStore, base: str | None = None) -> None:
         super().__init__()
@@ -112,11 +82,7 @@ class NewRunScreen(BenchScreen[str | None]):
         points = built_in()
         self._base = next((point for point in points if point.title == base), points[0])
         self._points = points
-        self._answer: Answer | None = None
-        self._asking: Asking | None = None
-        self._timer: Timer | None = None
         self._warned = False
-        self._pane = "points" if base is None else "form"
 
     def compose(self) -> ComposeResult:
         yield TopBar("new run")
@@ -125,28 +91,32 @@ class NewRunScreen(BenchScreen[str | None]):
             yield Input(placeholder="optional", id="name", compact=True)
             yield Tick(False, off="quick: off", on="quick: on", id="quick")
         yield Static(id="wrong")
-        yield PaneTabs(*(Tab(title, id=f"tab-{pane}") for pane, title in _PANES.items()))
-        with Horizontal(id="panes"):
+        with Panes(_PANES):
             yield StartingList(self._points, id="points")
             yield ConfigForm(_config_of(self._base), id="form")
-            yield Consequences(id="consequences")
+            yield Forecast(self._store, id="consequences")
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self._show_pane(self._pane)
+        self.panes.show("points" if self._wanted is None else "form")
         self.query_one(StartingList).highlight(self._base.key)
         self._gather()
         self._consider()
 
     def on_resize(self) -> None:
-        self._arrange()
-
-    def on_unmount(self) -> None:
-        self._call_off()
+        self.panes.fit()
 
     @property
     def form(self) -> ConfigForm:
         return self.query_one(ConfigForm)
+
+    @property
+    def panes(self) -> Panes:
+        return self.query_one(Panes)
+
+    @property
+    def forecast(self) -> Forecast:
+        return self.query_one(Forecast)
 
     @property
     def asked(self) -> RunConfig | None:
@@ -172,7 +142,7 @@ class NewRunScreen(BenchScreen[str | None]):
     @on(StartingList.Chosen)
     def _chosen(self, event: StartingList.Chosen) -> None:
         self.start_from(event.point)
-        self._show_pane("form")
+        self.panes.show("form")
 
     @on(StartingList.DataChosen)
     def _data_chosen(self, event: StartingList.DataChosen) -> None:
@@ -189,7 +159,7 @@ class NewRunScreen(BenchScreen[str | None]):
         changed = {path for path, _, _ in differences(_config_of(self._base), config)}
         texts = texts_of(dump(config), self.form.fields)
         self.form.set_values({path: text for path, text in texts.items() if path in changed})
-        self._show_pane("form")
+        self.panes.show("form")
         self._tell(f"a classifier on the synthetic patches of {point.run}; train_on both adds real ones")
 
     @on(ConfigForm.Changed)
@@ -208,41 +178,25 @@ class NewRunScreen(BenchScreen[str | None]):
         wrong.update(Content(f"✗ {error}"))
         wrong.set_class(bool(error), "-shown")
 
-    @on(Tabs.TabActivated)
-    def _tab_chosen(self, event: Tabs.TabActivated) -> None:
-        tabs, pane = event.tabs, (event.tab.id or "").removeprefix("tab-")
-        # Several may be on their way; only the last is where the tabs are.
-        if event.tab.id == tabs.active and pane != self._pane:
-            self._show_pane(pane)
-
     @on(Gathered)
     def _gathered(self, event: Gathered) -> None:
-        self._points = event.points
-        self.query_one(StartingList).show(event.points)
-        runs = [point.run for point in event.points if point.run]
+        found = event.found
+        self._points = found.points
+        self.query_one(StartingList).show(found.points)
+        runs = [point.run for point in found.points if point.run]
         self.form.suggest("data.source", SourceSuggester([TISSUE, *runs]))
         self.form.suggest("synthesis.source", SourceSuggester(runs))
-        if event.error:
-            self.bench.complain(event.error)
-        if event.base is not None:
-            self.start_from(event.base)
-            self.query_one(StartingList).highlight(event.base.key)
-
-    @on(Answered)
-    def _answered(self, event: Answered) -> None:
-        # Another question has been asked since; its answer is the one to wait for.
-        if event.asking is self._asking:
-            self._asking = None
-            self._show_answer(event.answer)
+        if found.error:
+            self.bench.complain(found.error)
+        if found.wanted is not None:
+            self.start_from(found.wanted)
+            self.query_one(StartingList).highlight(found.wanted.key)
 
     def action_quick(self) -> None:
         self.query_one("#quick", Tick).toggle()
 
     def action_next_pane(self) -> None:
-        """Go to the pane on the right, and from the last to the first."""
-        panes = list(_PANES)
-        here = next((pane for pane in panes if self.query_one(f"#{pane}").has_focus_within), None)
-        self._show_pane(panes[(panes.index(here or self._pane) + 1) % len(panes)])
+        self.panes.show_next()
 
     def action_leave(self) -> None:
         if self.form.edited and not self._warned:
@@ -260,7 +214,7 @@ class NewRunScreen(BenchScreen[str | None]):
         except HistotuiError as error:
             self.bench.complain(str(error))
             return
-        self.query_one(Consequences).show_command(command)
+        self.forecast.show_command(command)
         self.bench.copy(command, "Command")
 
     @work(exclusive=True, group="save")
@@ -289,13 +243,7 @@ class NewRunScreen(BenchScreen[str | None]):
         """Ask whether it fits, unless that is known, then start the engine and leave."""
         if (config := self._valid()) is None:
             return
-        answer = self._answer if self._answer is not None and self._answer.config == config else None
-        if answer is None:
-            self._call_off()
-            self._asking = Asking()
-            self.query_one(Consequences).show_status("launching: asking the engine whether it fits…")
-            answer = await asyncio.to_thread(self._answer_to, config, self._asking)
-            self._show_answer(answer)
+        answer = await self.forecast.answer_to(config)
         if answer.error:
             self.bench.complain(answer.error)
         elif await self._is_wanted(answer.needs or {}):
@@ -335,7 +283,7 @@ class NewRunScreen(BenchScreen[str | None]):
             self.bench.complain(self._name_error())
             return None
         if self.asked is None:
-            self._show_pane("form")
+            self.panes.show("form")
             self.form.focus_first_error()
             reading = self.form.reading
             self.bench.complain(
@@ -352,92 +300,20 @@ class NewRunScreen(BenchScreen[str | None]):
         return ""
 
     def _consider(self) -> None:
-        """Show what differs at once, and ask the engine about the rest once there is rest."""
-        self._call_off()
+        """Show what differs, and what the engine says of it."""
         asked, config = self.asked, self.config
-        consequences = self.query_one(Consequences)
-        if asked is None or config is None:
-            consequences.show_asking()
-            consequences.show_status("✗ some settings are not valid; they are marked")
-            return
-        before = _config_of(self._base)
-        by_hand = [change for change in differences(before, asked) if change[0] != "preset"]
-        scaled = differences(asked, config)
-        consequences.show_changes(Changes(self._base.title, tuple(by_hand), tuple(scaled)))
-        if self._answer is not None and self._answer.config == config:
-            self._show_answer(self._answer)
-            return
-        consequences.show_asking()
-        self._timer = self.set_timer(DEBOUNCE, partial(self._ask, config))
-
-    def _ask(self, config: RunConfig) -> None:
-        self._asking = Asking()
-        self._inquire(config, self._asking)
-
-    @work(thread=True, group="preflight")
-    def _inquire(self, config: RunConfig, asking: Asking) -> None:
-        answer = self._answer_to(config, asking)
-        if not asking.is_off:
-            self.post_message(self.Answered(asking, answer))
-
-    def _answer_to(self, config: RunConfig, asking: Asking) -> Answer:
-        try:
-            question = {
-                "config": dump(with_absolute_paths(config, self._store)),
-                "runs": str(self._store.root.absolute()),
-            }
-            return Answer(config, ask("preflight", question, hide_progress, asking))
-        except HistotuiError as error:
-            return Answer(config, error=str(error))
-
-    def _show_answer(self, answer: Answer) -> None:
-        self._answer = answer
-        consequences = self.query_one(Consequences)
-        if answer.needs is None:
-            consequences.show_error(answer.error)
-        else:
-            consequences.show_answer(answer.needs)
-
-    def _call_off(self) -> None:
-        if self._timer is not None:
-            self._timer.stop()
-        if self._asking is not None:
-            self._asking.call_off()
-        self._timer = self._asking = None
+        if asked is not None and config is not None:
+            before = _config_of(self._base)
+            by_hand = [change for change in differences(before, asked) if change[0] != "preset"]
+            scaled = differences(asked, config)
+            self.forecast.show_changes(Changes(self._base.title, tuple(by_hand), tuple(scaled)))
+        self.forecast.consider(config)
 
     @work(thread=True, group="gather")
     def _gather(self) -> None:
         """Read what else there is to start from."""
-        error, base = "", None
-        found: list[StartingPoint] = list(built_in())
-        try:
-            found += [*yours(), *earlier_runs(self._store)]
-            if self._wanted is not None and self._wanted != self._base.title:
-                base = find_point(self._wanted, self._store)
-        except HistotuiError as problem:
-            error = str(problem)
-        self.post_message(self.Gathered(tuple(found), base, error))
-
-    def _show_pane(self, pane: str) -> None:
-        """Show a pane where there is room for one, and put the cursor into it."""
-        self._reveal(pane)
-        self.query_one(Tabs).active = f"tab-{pane}"
-        target = self.query_one(f"#{pane}")
-        if isinstance(target, ConfigForm):
-            target.focus_field()
-        else:
-            self.set_focus(_first_focusable(target))
-
-    def _reveal(self, pane: str) -> None:
-        self._pane = pane
-        self._arrange()
-
-    def _arrange(self) -> None:
-        """Show every pane, or one where there is no room for more. Classes would restyle every field each time."""
-        narrow = self.app.size.width < _WIDE
-        self.query_one(Tabs).display = narrow
-        for name in _PANES:
-            self.query_one(f"#{name}").display = not narrow or name == self._pane
+        wanted = self._wanted if self._wanted != self._base.title else None
+        self.post_message(self.Gathered(gather(self._store, wanted)))
 
     def _tell(self, text: str) -> None:
         self.notify(clean(text), markup=False)
@@ -449,10 +325,6 @@ def _shortage(needs: Tree) -> str:
         if needs.get(need, 0) > needs.get(room, 0):
             return f"{size(needs[need])} of {what} needed, {size(needs[room])} free"
     return ""
-
-
-def _first_focusable(widget: Widget) -> Widget:
-    return widget if widget.can_focus else next(child for child in widget.query(Widget) if child.can_focus)
 
 
 def _config_of(point: StartingPoint) -> RunConfig:

@@ -222,10 +222,6 @@ class ConfigForm(Vertical):
         if wrong is not None:
             self._go_to(wrong)
 
-    def focus_field(self) -> None:
-        """Put the cursor into the form, on its first field if nowhere yet."""
-        self._go_to(self._fields[0].path)
-
     def control_of(self, path: str) -> Widget:
         """The widget that a setting is typed into."""
         return next(section.controls[path] for section in self._sections() if path in section.controls)
