@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual_plot import PlotWidget
 
 from histotui.curves import Curve
-from histotui.widgets.chart import EPOCH, PALETTE, TIME, Chart, Line, XAxis, curve_line
+from histotui.widgets.chart import Chart
+from histotui.widgets.lines import EPOCH, PALETTE, TIME, Line, XAxis, curve_line
 
 NAN = float("nan")
 Check = Callable[[Chart, Pilot[None]], Awaitable[None]]

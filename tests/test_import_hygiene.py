@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-WITH_NUMPY = {"decimation.py", "chart.py", "plot.py", "traces.py"}
+WITH_NUMPY = {"decimation.py", "lines.py", "plot.py", "traces.py"}
 """Curves are thinned as arrays; nothing else of the application needs them."""
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "scipy", "textual", "rich", "pydantic", "PIL", "h5py"}
 

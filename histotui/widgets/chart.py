@@ -1,13 +1,9 @@
 """Lines over an axis: smoothed, on a log scale, zoomed, and read off at a cursor. Loads numpy when it is imported."""
 
-import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import ArrayLike
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,71 +16,13 @@ from textual.widgets import Static
 from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
 
-from histotui.curves import Curve
-from histotui.decimation import Floats, ema, floats, fractional_epochs, log10_clipped, segments
-from histotui.formats import duration, number
-from histotui.text import clean_line
+from histotui.decimation import segments
 from histotui.widgets.axes import DurationAxis, LogAxis, NumberAxis
+from histotui.widgets.captions import legend, packed, settings, values_at
+from histotui.widgets.lines import SMOOTHINGS, STEP, Line, XAxis, next_smoothing, traces_of
 from histotui.widgets.plot import Plot
-from histotui.widgets.traces import Range, Stroke, Trace, next_point, points_at, strokes_of, values_within, with_room
-
-SMOOTHINGS: Final = (0.0, 0.3, 0.6, 0.8, 0.9, 0.95, 0.99)
-LARGEST: Final = 1e300
-"""Larger values are gaps, since the span between two of them would be infinite."""
-
-PALETTE: Final = {
-    "sky": ("#56b4e9", "#1b7bb5"),
-    "orange": ("#e69f00", "#a86f00"),
-    "green": ("#00b583", "#007a59"),
-    "purple": ("#cc79a7", "#a34a7c"),
-    "vermilion": ("#e8661b", "#c04a00"),
-    "yellow": ("#f0e442", "#7d7400"),
-    "blue": ("#4f8fd6", "#00548f"),
-}
-"""Okabe and Ito's colours, told apart by colour-blind readers: on a dark ground, on a light one."""
-
-GREY: Final = "#808080"
-MARKS: Final = "●■▲◆○□△◇"
-
-
-@dataclass(frozen=True, slots=True)
-class XAxis:
-    """What runs along the bottom."""
-
-    title: str
-    seconds: bool = False
-
-    def text(self, x: float) -> str:
-        """A position in words."""
-        return f"{self.title} {duration(x) if self.seconds else _position(x)}"
-
-
-STEP: Final = XAxis("step")
-EPOCH: Final = XAxis("epoch")
-TIME: Final = XAxis("time", seconds=True)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Line:
-    """Points with x ascending. `style` is a name of PALETTE or #rrggbb, and the next of PALETTE where it is empty."""
-
-    label: str
-    x: ArrayLike
-    y: ArrayLike
-    style: str = ""
-    dim: bool = False
-
-    def same(self, other: "Line") -> bool:
-        """Whether the two would be drawn the same."""
-        return (self.label, self.style, self.dim) == (other.label, other.style, other.dim) and (
-            _same(self.x, other.x) and _same(self.y, other.y)
-        )
-
-
-def curve_line(curve: Curve, axis: XAxis = STEP, label: str = "", style: str = "") -> Line:
-    """A curve over one of STEP, EPOCH and TIME."""
-    x = {EPOCH: fractional_epochs(floats(curve.epochs)), TIME: floats(curve.times)}.get(axis, floats(curve.steps))
-    return Line(label or curve.name, x, floats(curve.values), style)
+from histotui.widgets.traces import Stroke, Trace, marks_of, next_point, span_of, strokes_of, values_within
+from histotui.widgets.view import Range, View, with_room
 
 
 class Chart(Widget, can_focus=True):
@@ -206,8 +144,7 @@ class Chart(Widget, can_focus=True):
         named = self._named()
         if not named or self._limits:
             return [self.x_axis.title] if self._limits else []
-        at = self.cursor if self.cursor is not None else max(float(trace.x[-1]) for trace in named)
-        return [self.x_axis.text(at), *(f"{trace.label} {_value(trace.value_at(at))}" for trace in named)]
+        return values_at(self.cursor if self.cursor is not None else span_of(named)[1], self.x_axis, named)
 
     # What changes a drawing
 
@@ -235,9 +172,8 @@ class Chart(Widget, can_focus=True):
 
     def watch_cursor(self, cursor: float | None) -> None:
         """Say the values at once, and bring the place into view."""
-        if cursor is not None and self.view and self._named() and not self.view[0] <= cursor <= self.view[1]:
-            half = (self.view[1] - self.view[0]) / 2
-            self.view = self._kept_inside(cursor - half, cursor + half)
+        if cursor is not None and self._named():
+            self.view = self._current_view().with_in_sight(cursor).part
         self._write_foot()
         self._draw_soon(self.KEY_SECONDS)
 
@@ -253,28 +189,9 @@ class Chart(Widget, can_focus=True):
 
     def _prepare(self, least: float = KEY_SECONDS) -> None:
         if self.is_mounted:
-            bright = [line for line in self._lines if not line.dim]
-            self._traces = tuple(self._trace(line, 0 if line.dim else bright.index(line)) for line in self._lines)
+            smoothing = 0.0 if self._limits else self.smoothing
+            self._traces = traces_of(self._lines, smoothing, self.log_scale, self.app.current_theme.dark)
             self._draw_soon(least)
-
-    def _trace(self, line: Line, place: int) -> Trace:
-        x, values = floats(line.x), floats(line.y)
-        scale = log10_clipped if self.log_scale else _drawable
-        smooth = self.smoothing > 0 and not line.dim and self._limits is None
-        return Trace(
-            label=clean_line(line.label),
-            x=x,
-            values=values,
-            solid=scale(ema(_drawable(values), self.smoothing)) if smooth else scale(_drawable(values)),
-            behind=scale(_drawable(values)) if smooth else None,
-            mark="┄" if line.dim else MARKS[place % len(MARKS)],
-            style=self._colour(line.style or (GREY if line.dim else list(PALETTE)[place % len(PALETTE)])),
-            dim=line.dim,
-        )
-
-    def _colour(self, style: str) -> str:
-        dark, light = PALETTE.get(style, (style, style))
-        return dark if self.app.current_theme.dark else light
 
     # Drawing
 
@@ -312,13 +229,13 @@ class Chart(Widget, can_focus=True):
     def _why_empty(self) -> str:
         if not any(len(trace.x) for trace in self._traces if not trace.dim):
             return self._empty
-        if self._limits or any(np.isfinite(trace.solid).any() for trace in self._traces):
+        if self._limits or any(trace.has_finite for trace in self._traces):
             return ""
         return "nothing above zero to draw on a log axis; l goes back" if self.log_scale else "no finite value yet"
 
     def _draw_plot(self) -> None:
         columns, rows = self._cells
-        x_shown = self.view or with_room(self._limits[0] if self._limits else self._whole(), 0, 0.5 / columns)
+        x_shown = self._current_view().shown(columns)
         strokes = strokes_of(self._traces, 2 * columns, x_shown)
         self._shown = x_shown, self._y_range(strokes, x_shown, rows)
         with self._plot.drawing():
@@ -328,7 +245,8 @@ class Chart(Widget, can_focus=True):
             self._plot.set_ylimits(*self._shown[1])
             for stroke in strokes:
                 self._draw_stroke(stroke)
-            self._draw_marks([stroke for stroke in strokes if stroke.mark], columns)
+            for stroke, x, y in marks_of(strokes, self._shown, max(columns // 40, 1)):
+                self._plot.scatter(x, y, stroke.mark, stroke.style)
             if self.cursor is not None and x_shown[0] <= self.cursor < x_shown[1]:
                 self._plot.add_v_line(self.cursor, "dim")
 
@@ -338,9 +256,8 @@ class Chart(Widget, can_focus=True):
         size = self._plot.query_one("#plot").size
         return max(size.width - 2, 4), max(size.height - 2, 2)
 
-    def _whole(self) -> Range:
-        ends = [(float(trace.x[0]), float(trace.x[-1])) for trace in self._traces if len(trace.x)]
-        return min(low for low, _ in ends), max(high for _, high in ends)
+    def _current_view(self) -> View:
+        return View(self._limits[0] if self._limits else span_of(self._traces), self.view)
 
     def _y_range(self, strokes: Sequence[Stroke], x_shown: Range, rows: int) -> Range:
         if self._limits:
@@ -365,31 +282,12 @@ class Chart(Widget, can_focus=True):
             times = 2 if len(x) == 1 else 1
             self._plot.plot(x.repeat(times), y.repeat(times), stroke.style, HiResMode.BRAILLE)
 
-    def _draw_marks(self, strokes: Sequence[Stroke], columns: int) -> None:
-        """So that lines can be told apart without their colours."""
-        (low, high), y_shown = self._shown
-        times = max(columns // 40, 1)
-        for place, stroke in enumerate(strokes):
-            if len(strokes) == 1 < len(stroke.x):
-                return
-            shares = (np.arange(times) + (place + 0.5) / len(strokes)) / times
-            x, y = points_at(stroke, low + shares * (high - low))
-            seen = (low <= x) & (x < high) & (y_shown[0] < y) & (y < y_shown[1])
-            self._plot.scatter(x[seen], y[seen], stroke.mark, stroke.style)
-
     def _write_head(self) -> None:
-        settings = f"smooth {self.smoothing:.2g}" if self.smoothing and not self._limits else ""
-        settings = "  ".join(filter(None, (settings, "log" if self.log_scale else "", "zoom" if self.zoomed else "")))
-        parts = [Content.styled(clean_line(self._title), "bold")] if self._title else []
-        if len(self._traces) > 1 or not self._title:
-            parts += [
-                Content.assemble((f"{trace.mark} ", trace.style), trace.label) for trace in self._traces if trace.label
-            ]
-        _write(self._head, _packed(parts, self.size.width, self._text_rows, Content.styled(settings, "dim")))
+        said = settings(0.0 if self._limits else self.smoothing, self.log_scale, self.zoomed)
+        _write(self._head, packed(legend(self._title, self._traces), self.size.width, self._text_rows, said))
 
     def _write_foot(self) -> None:
-        parts = [Content(part) for part in self.readout()]
-        _write(self._foot, _packed(parts, self.size.width, self._text_rows))
+        _write(self._foot, packed([Content(part) for part in self.readout()], self.size.width, self._text_rows))
 
     @property
     def _text_rows(self) -> int:
@@ -399,9 +297,7 @@ class Chart(Widget, can_focus=True):
 
     def action_smooth(self, direction: int) -> None:
         """Smoother, less smooth, or 0: not at all."""
-        further = [weight for weight in SMOOTHINGS if (weight - self.smoothing) * direction > 1e-9]
-        nearest = min(further, key=lambda weight: abs(weight - self.smoothing), default=self.smoothing)
-        self.smoothing = nearest if direction else 0.0
+        self.smoothing = next_smoothing(self.smoothing, direction)
         self.post_message(self.Changed(self))
 
     def action_toggle_log(self) -> None:
@@ -423,21 +319,17 @@ class Chart(Widget, can_focus=True):
     def action_jump(self, end: int) -> None:
         """The cursor to the first point or the last."""
         if self._named():
-            self._set_cursor(self._whole()[end])
+            self._set_cursor(self._current_view().whole[end])
 
     def action_zoom(self, factor: float) -> None:
         """Less of the x axis around the cursor, or more of it; the values fit themselves in."""
-        if not self._named():
-            return
-        low, high = self._shown[0]
-        middle = self.cursor if self.cursor is not None and low <= self.cursor <= high else (low + high) / 2
-        self._set_view(middle + (low - middle) * factor, middle + (high - middle) * factor)
+        if self._named():
+            self._set_view(self._current_view().zoomed(self._shown[0], factor, self.cursor))
 
     def action_pan(self, share: float) -> None:
         """Another part of the x axis, as long as this one."""
         if self.view:
-            shift = (self.view[1] - self.view[0]) * share
-            self._set_view(self.view[0] + shift, self.view[1] + shift)
+            self._set_view(self._current_view().panned(share))
 
     def action_whole(self) -> None:
         """Everything, without a cursor, and following what comes."""
@@ -452,19 +344,9 @@ class Chart(Widget, can_focus=True):
         self.cursor = x
         self.post_message(self.Changed(self))
 
-    def _set_view(self, low: float, high: float) -> None:
-        self.view = self._kept_inside(low, high)
+    def _set_view(self, view: View) -> None:
+        self.view = view.part
         self.post_message(self.Changed(self))
-
-    def _kept_inside(self, low: float, high: float) -> Range | None:
-        first, last = self._whole()
-        if high - low >= last - first:
-            return None
-        # Closer than this, neighbouring floats fall into one column.
-        if high - low < 1e-9 * max(abs(first), abs(last)):
-            return self.view
-        shift = max(first - low, 0.0) - max(high - last, 0.0)
-        return low + shift, high + shift
 
     @on(PlotWidget.ScaleChanged)
     def _follow_the_mouse(self, event: PlotWidget.ScaleChanged) -> None:
@@ -498,38 +380,3 @@ def _write(place: Static, content: Content) -> None:
     if not (isinstance(before, Content) and content.is_same(before)):
         rows = before.plain.count("\n") if isinstance(before, Content) and before else None
         place.update(content, layout=rows != content.plain.count("\n"))
-
-
-def _packed(parts: Sequence[Content], columns: int, rows: int, right: Content | None = None) -> Content:
-    """The parts side by side over so many rows, and how many there are more; `right` at the first row's end."""
-    lines: list[Content] = [Content("")]
-    right = right or Content("")
-    for place, part in enumerate(parts):
-        room = columns - (right.cell_length + 2 if right and len(lines) == 1 else 0)
-        joined = Content("  ").join([lines[-1], part]) if lines[-1] else part
-        if joined.cell_length <= room or not lines[-1]:
-            lines[-1] = joined
-        elif len(lines) < rows:
-            lines.append(part)
-        else:
-            lines[-1] += Content(f"  +{len(parts) - place}")
-            break
-    if right:
-        lines[0] += Content(" " * max(columns - lines[0].cell_length - right.cell_length, 2)) + right
-    return Content("\n").join(lines)
-
-
-def _drawable(values: Floats) -> Floats:
-    return np.where(np.abs(values) < LARGEST, values, np.nan)
-
-
-def _same(one: ArrayLike, other: ArrayLike) -> bool:
-    return one is other or np.array_equal(floats(one), floats(other), equal_nan=True)
-
-
-def _position(x: float) -> str:
-    return f"{x:,.0f}" if x == math.floor(x) else f"{x:,.2f}"
-
-
-def _value(value: float | None) -> str:
-    return number(value) if value is None or math.isfinite(value) else str(value)

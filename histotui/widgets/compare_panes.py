@@ -19,8 +19,9 @@ from histotui.formats import number
 from histotui.graphics import Graphics
 from histotui.look import line
 from histotui.text import clean, fit
-from histotui.widgets.chart import EPOCH, STEP, TIME, Chart, curve_line
+from histotui.widgets.chart import Chart
 from histotui.widgets.confusion import WIDTH, ConfusionMatrix
+from histotui.widgets.lines import EPOCH, STEP, TIME, curve_line
 from histotui.widgets.picture import Picture
 from histotui.widgets.score_charts import roc_chart
 

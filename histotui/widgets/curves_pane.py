@@ -15,7 +15,8 @@ from textual.widgets.option_list import Option
 from histotui.curves import Curve
 from histotui.look import line
 from histotui.preferences import Memory
-from histotui.widgets.chart import EPOCH, STEP, TIME, Chart, XAxis, curve_line
+from histotui.widgets.chart import Chart
+from histotui.widgets.lines import EPOCH, STEP, TIME, XAxis, curve_line
 
 _AXES: Sequence[XAxis] = (STEP, EPOCH, TIME)
 _LEAST_ROWS, _LEAST_COLUMNS = 12, 60

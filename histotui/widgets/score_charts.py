@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from histotui.formats import number
-from histotui.widgets.chart import Chart, Line, XAxis
+from histotui.widgets.chart import Chart
+from histotui.widgets.lines import Line, XAxis
 
 _UNIT: Final = ((0.0, 1.0), (0.0, 1.0))
 _DIAGONAL: Final = Line("", (0.0, 1.0), (0.0, 1.0), dim=True)

@@ -1,13 +1,12 @@
 """What a chart draws: traces, the strokes they make of what is in view, and where their points are."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from histotui.decimation import Floats, min_max
-
-Range = tuple[float, float]
+from histotui.widgets.view import Range
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +21,11 @@ class Trace:
     mark: str
     style: str
     dim: bool
+
+    @property
+    def has_finite(self) -> bool:
+        """Whether there is a value to draw on its scale."""
+        return bool(np.isfinite(self.solid).any())
 
     def value_at(self, x: float) -> float | None:
         """What was logged last up to x."""
@@ -53,6 +57,12 @@ def strokes_of(traces: Iterable[Trace], columns: int, x_range: Range) -> list[St
     return dim + bright
 
 
+def span_of(traces: Iterable[Trace]) -> Range:
+    """The first x and the last of traces of which one at least has a point."""
+    ends = [(float(trace.x[0]), float(trace.x[-1])) for trace in traces if len(trace.x)]
+    return min(low for low, _ in ends), max(high for _, high in ends)
+
+
 def values_within(strokes: Iterable[Stroke], x_range: Range) -> Range:
     """The lowest and the highest value in view, or of all where none is."""
     low, high = x_range
@@ -64,22 +74,30 @@ def values_within(strokes: Iterable[Stroke], x_range: Range) -> Range:
     return 0.0, 1.0
 
 
-def with_room(values: Range, below: float, above: float) -> Range:
-    """The range with shares of it added at its ends; something around it where it is a point."""
-    low, high = values
-    span = high - low
-    if span <= 1e-9 * max(abs(low), abs(high)):
-        room = max(abs(low), abs(high)) / 10 or 0.5
-        return low - room, high + room
-    return low - span * below, high + span * above
-
-
 def points_at(stroke: Stroke, wanted: Floats) -> tuple[Floats, Floats]:
     """The stroke's points at or after each wanted x."""
     if not len(stroke.x):
         return stroke.x, stroke.y
     places = np.unique(np.minimum(np.searchsorted(stroke.x, wanted), len(stroke.x) - 1))
     return stroke.x[places], stroke.y[places]
+
+
+def marks_of(
+    strokes: Iterable[Stroke], shown: tuple[Range, Range], times: int
+) -> Iterator[tuple[Stroke, Floats, Floats]]:
+    """Where strokes have their marks, `times` at most within the ranges of x and y that are shown.
+
+    They tell lines apart without their colours, so a line alone has none, unless it is a single point.
+    """
+    marked = [stroke for stroke in strokes if stroke.mark]
+    (low, high), (bottom, top) = shown
+    if len(marked) == 1 < len(marked[0].x):
+        return
+    for place, stroke in enumerate(marked):
+        shares = (np.arange(times) + (place + 0.5) / len(marked)) / times
+        x, y = points_at(stroke, low + shares * (high - low))
+        seen = (low <= x) & (x < high) & (bottom < y) & (y < top)
+        yield stroke, x[seen], y[seen]
 
 
 def next_point(traces: Iterable[Trace], at: float, shift: float) -> float:
