@@ -276,6 +276,17 @@ def test_zoom_pan_and_zooming_out_stay_on_the_data() -> None:
     with_chart(check, RECON)
 
 
+def test_keys_that_come_before_the_next_drawing_zoom_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check(chart: Chart, pilot: Pilot[None]) -> None:
+        low, high = chart._shown[0]
+        monkeypatch.setattr(Chart, "KEY_SECONDS", 3600.0)
+        for _ in range(3):
+            chart.action_zoom(0.5)
+        assert chart.view is not None and chart.view[1] - chart.view[0] == pytest.approx((high - low) / 8)
+
+    with_chart(check, RECON)
+
+
 def test_the_wheel_zooms_and_a_click_sets_the_cursor() -> None:
     async def check(chart: Chart, pilot: Pilot[None]) -> None:
         await pilot.click(offset=(44, 12))
@@ -317,7 +328,8 @@ def test_nothing_yet_says_so_and_keys_do_no_harm(lines: tuple[Line, ...]) -> Non
         await press(pilot, "left", "home", "i", "o", "shift+left", "l", "+", "r")
         chart.view = (1.0, 2.0)
         chart.cursor = 5.0
-        assert chart.readout() == []
+        await press(pilot, "shift+left", "i", "end")
+        assert (chart.view, chart.cursor, chart.readout()) == ((1.0, 2.0), 5.0, [])
 
     with_chart(check, *lines)
 

@@ -324,11 +324,13 @@ class Chart(Widget, can_focus=True):
     def action_zoom(self, factor: float) -> None:
         """Less of the x axis around the cursor, or more of it; the values fit themselves in."""
         if self._named():
-            self._set_view(self._current_view().zoomed(self._shown[0], factor, self.cursor))
+            # What was drawn last may be older than a key before this one.
+            view = self._current_view()
+            self._set_view(view.zoomed(view.shown(self._cells[0]), factor, self.cursor))
 
     def action_pan(self, share: float) -> None:
         """Another part of the x axis, as long as this one."""
-        if self.view:
+        if self.view and self._named():
             self._set_view(self._current_view().panned(share))
 
     def action_whole(self) -> None:
