@@ -87,7 +87,7 @@ def _work(tree: Tree, patches: int) -> dict[str, float]:
     epochs = classifier["epochs"]
     work = {"classifier": epochs * patches * parts[classifier["train_on"]]}
     if generator:
-        work |= {"generator": generator["epochs"] * patches, "synthesis": ratio * patches}
+        work |= {"generator": generator.get("epochs", 1) * patches, "synthesis": ratio * patches}
     if tree["evaluation"]["reference"] and classifier["train_on"] != "real":
         work["reference"] = epochs * patches
     return work

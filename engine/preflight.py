@@ -131,9 +131,8 @@ def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
     side = config.data.crop
     found = []
     if (generator := config.generator) is not None:
-        found.append(
-            footprint("generator", lambda: build_generator(generator, side), generator.batch_size, side, dtype)
-        )
+        batch_size = generator.batch_size if isinstance(generator, FitConfig) else 1
+        found.append(footprint("generator", lambda: build_generator(generator, side), batch_size, side, dtype))
     classifier = config.classifier
     found.append(
         footprint("classifier", lambda: build_classifier(classifier, side), classifier.batch_size, side, dtype)
@@ -201,9 +200,9 @@ def _beside_tensors(config: RunConfig, patches: int, device: torch.device) -> in
 def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
     """Settings that would fit: a smaller batch where activations bind, a narrower network where weights do."""
     generator = config.generator
-    owner: FitConfig = generator if generator is not None and needed.stage == "generator" else config.classifier
+    owner = generator if generator is not None and needed.stage == "generator" else config.classifier
     name = "batch_size" if needed.binds == "activations" else "channels"
-    value = int(getattr(owner, name)) // 2
+    value = int(getattr(owner, name, 0)) // 2
     while value >= 1:
         smaller = apply(config, [{needed.stage: {name: value}}])
         if max(each.peak for each in footprints(smaller, dtype)) <= available:

@@ -57,7 +57,7 @@ def preset_tree(preset: Preset) -> Tree:
 
 def _row(preset: Preset) -> list[str]:
     generator, study = preset.config.generator, preset.study or StudyResult()
-    size = [str(generator.latent_dim), str(generator.channels)] if generator else [NOTHING, NOTHING]
+    size = [str(getattr(generator, name, NOTHING)) for name in ("latent_dim", "channels")]
     return [preset.name, *size, number(study.loss), number(study.accuracy), number(study.auc)]
 
 

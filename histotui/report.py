@@ -40,7 +40,8 @@ def newest_grid(folder: RunFolder) -> Path | None:
 
 def _title(run: RunSummary) -> str:
     generator = section(run.config, "generator")
-    size = f", {generator.get('latent_dim')} latents, {generator.get('channels')} channels" if generator else ""
+    sizes = (("latent_dim", "latents"), ("components", "components"), ("channels", "channels"))
+    size = "".join(f", {generator[name]} {word}" for name, word in sizes if name in generator)
     lender = lent_by(run.config)
     return f"{run.preset}{size}" + (f", synthetic patches of {lender}" if lender else "")
 

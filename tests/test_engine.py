@@ -12,19 +12,21 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from toys import CPU
+from toys import CPU, same
 
 from engine import checkpoints
 from engine.__main__ import main
+from engine.checkpoints import CheckpointFolder
 from engine.context import Context
 from engine.control import StopFlag
 from engine.generators.vae import Vae
-from engine.spec.config import RunConfig
+from engine.spec.config import FitConfig, RunConfig
 from engine.spec.errors import StorageError
 from engine.spec.events import (
     CheckpointSaved,
     EventReader,
     EventWriter,
+    ImageSaved,
     Progress,
     RunFailed,
     RunFinished,
@@ -67,7 +69,7 @@ def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def make_run(tmp_path: Path, preset: str, *changes: dict[str, Any]) -> RunFolder:
     run = RunFolder(tmp_path / "runs" / "one")
     run.path.mkdir(parents=True)
-    vae = [SMALL_VAE] if PRESETS[preset].config.generator else []
+    vae = [SMALL_VAE] if isinstance(PRESETS[preset].config.generator, FitConfig) else []
     run.config.write_text(json.dumps(dump(apply(PRESETS[preset].config, [SMALL, *vae, *changes]))))
     return run
 
@@ -267,6 +269,37 @@ def test_a_divergence_that_a_checkpoint_finds_leaves_its_postmortem(tmp_path: Pa
     run = make_run(tmp_path, "vae-100", {"generator": DIVERGING, "training": training})
     assert main([str(run.path)]) == 4
     assert json.loads(run.postmortem.read_text())["stage"] == "generator"
+
+
+def test_a_generator_without_steps_runs_to_the_end(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "null", {"generator": {"components": 5}})
+    assert main([str(run.path)]) == 0
+    answer, *_ = read_score_trees(run.scores)
+    assert (answer["trained_on"], answer["n_test"]) == ("synthetic", 60)
+    grids = [event for event in EventReader(run.events).read() if isinstance(event, ImageSaved)]
+    assert [grid.caption for grid in grids if grid.stage == "generator"] == ["samples, normal above tumour"]
+    assert np.load(run.synthetic / "images.npy").std() > 5
+
+
+def test_a_stop_while_a_prior_is_fitted_leaves_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, encode = make_run(tmp_path, "vae-matched"), Vae.encode
+    with monkeypatch.context() as patched:
+
+        def stop_first(model: Vae, *rest: Any) -> Any:
+            if not model.training:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return encode(model, *rest)
+
+        patched.setattr(Vae, "encode", stop_first)
+        assert main([str(run.path)]) == 75
+    assert main([str(run.path)]) == 0
+    undisturbed = make_run(tmp_path / "other", "vae-matched")
+    assert main([str(undisturbed.path)]) == 0
+    one, other = (CheckpointFolder(each.checkpoints / "generator").load_final() for each in (run, undisturbed))
+    assert same(one, other)
+    # A prior that was never fitted would be the same in both.
+    assert not torch.equal(one.tensors["prior.factor"][0], torch.eye(4))
+    assert read_score_trees(run.scores) == read_score_trees(undisturbed.scores)
 
 
 def test_a_generator_that_would_never_train_is_refused(tmp_path: Path) -> None:

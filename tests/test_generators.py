@@ -1,22 +1,51 @@
 """Generators and losses on toy sizes: shapes, bounds, closed forms."""
 
 import math
+from collections.abc import Iterator
 
 import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
+from toys import toy_patches
 
 from engine.batches import to_bytes, to_float
 from engine.classifiers.augment import dihedral, shift_colours
 from engine.generators import GENERATORS, build_generator
-from engine.generators.base import parameters_of
+from engine.generators.base import Generator, Passes, parameters_of
 from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_saturating_loss
-from engine.generators.vae import kl_to_standard_normal, squared_error
+from engine.generators.vae import Vae, kl_to_standard_normal, squared_error
 from engine.randomness import generator as rng_at
-from engine.spec.config import GanConfig, VaeConfig
+from engine.spec.config import GanConfig, GeneratorConfig, NullConfig, VaeConfig
+from engine.spec.errors import ConfigError
 from engine.spec.resolve import generator_models
 
-TOYS = {"vae": VaeConfig(latent_dim=3, channels=2), "gan": GanConfig(latent_dim=3, channels=2, embedding_dim=4)}
+TOYS: dict[str, GeneratorConfig] = {
+    "vae": VaeConfig(latent_dim=3, channels=2),
+    "gan": GanConfig(latent_dim=3, channels=2, embedding_dim=4),
+    "null": NullConfig(components=3),
+}
+BLIND = VaeConfig(latent_dim=3, channels=2, prior="gaussian", conditional=False)
+
+
+def toy_passes(side: int, count: int = 40) -> Passes:
+    """Patches whose brightness tells the class, in batches of 16."""
+
+    def passes() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        patches = toy_patches(count, side)
+        labels = torch.from_numpy(patches.labels.astype("int64"))
+        for start in range(0, count, 16):
+            yield to_float(torch.from_numpy(patches.images[start : start + 16])), labels[start : start + 16]
+
+    return passes
+
+
+@torch.no_grad()
+def fitted(config: GeneratorConfig, side: int) -> Generator:
+    """A generator that has seen toy patches, as far as it takes them at once."""
+    model = build_generator(config, side).eval()
+    model.fit(toy_passes(side), rng_at(0))
+    return model
 
 
 def test_registry_and_configuration_name_the_same_generators() -> None:
@@ -26,7 +55,7 @@ def test_registry_and_configuration_name_the_same_generators() -> None:
 @pytest.mark.parametrize("side", [16, 64, 96])
 @pytest.mark.parametrize("kind", TOYS)
 def test_samples_are_bounded_and_follow_the_generator_alone(kind: str, side: int) -> None:
-    model = build_generator(TOYS[kind], side).eval()
+    model = fitted(TOYS[kind], side)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.mul_(30)  # far enough that an unbounded output would leave [-1, 1]
@@ -40,10 +69,70 @@ def test_samples_are_bounded_and_follow_the_generator_alone(kind: str, side: int
 
 @pytest.mark.parametrize("kind", TOYS)
 def test_the_label_decides_the_sample(kind: str) -> None:
-    model = build_generator(TOYS[kind], 16).eval()
+    model = fitted(TOYS[kind], 16)
     with torch.no_grad():
         normal, tumour = (model.sample(torch.tensor([label]), rng_at(1)) for label in (0, 1))
     assert not torch.equal(normal, tumour)
+
+
+def test_the_null_generator_has_the_classes_means_and_spread() -> None:
+    model = fitted(NullConfig(components=39), 16)
+    images = torch.cat([images for images, _ in toy_passes(16)()])
+    labels = torch.cat([labels for _, labels in toy_passes(16)()])
+    with torch.no_grad():
+        made = [model.sample(torch.full((400,), label), rng_at(label)) for label in (0, 1)]
+    for label, samples in enumerate(made):
+        real = images[labels == label]
+        assert samples.mean().item() == pytest.approx(real.mean().item(), abs=0.02)
+        assert samples.var(0).sum().item() == pytest.approx(real.var(0, correction=0).sum().item(), rel=0.1)
+
+
+def test_components_that_the_patches_do_not_have_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"more than 40 training patches and there are 40; set it to at most 39"):
+        fitted(NullConfig(components=40), 16)
+    with pytest.raises(ConfigError, match="4000 are more than the 768 values of a patch"):
+        build_generator(NullConfig(components=4000), 16)
+
+
+def test_steps_of_the_null_generator_are_refused() -> None:
+    with pytest.raises(ValueError, match="has no phase 'model'"):
+        build_generator(NullConfig(), 16).loss("model", torch.zeros(1, 3, 16, 16), torch.zeros(1, dtype=torch.int64))
+
+
+@torch.no_grad()
+def test_a_fitted_prior_is_the_aggregate_posterior_of_each_class() -> None:
+    model = fitted(BLIND, 16)
+    assert isinstance(model, Vae) and model.prior is not None
+    images = torch.cat([images for images, _ in toy_passes(16)()])
+    labels = torch.cat([labels for _, labels in toy_passes(16)()])
+    mu, log_var = model.encode(images, labels)
+    for label in (0, 1):
+        mine = mu[labels == label].double()
+        covariance = torch.cov(mine.mT, correction=0) + torch.diag(log_var[labels == label].exp().mean(0).double())
+        found = model.prior.factor[label].double()
+        assert torch.allclose(model.prior.mean[label].double(), mine.mean(0), atol=1e-5)
+        assert torch.allclose(found @ found.mT, covariance, rtol=1e-4, atol=1e-6)
+
+
+@torch.no_grad()
+def test_networks_that_are_not_told_the_label_do_not_depend_on_it() -> None:
+    images, z = torch.rand(2, 3, 16, 16), torch.randn(2, 3)
+    for config, depends in ((BLIND, False), (TOYS["vae"], True)):
+        model = build_generator(config, 16).eval()
+        assert isinstance(model, Vae)
+        ones, others = torch.tensor([0, 0]), torch.tensor([1, 1])
+        assert torch.equal(model.encode(images, ones)[0], model.encode(images, others)[0]) != depends
+        assert torch.equal(model.decode(z, ones), model.decode(z, others)) != depends
+
+
+def test_a_standard_prior_is_left_alone() -> None:
+    before, model = build_generator(TOYS["vae"], 16).state_dict(), fitted(TOYS["vae"], 16)
+    assert before.keys() == model.state_dict().keys() and not any(name.startswith("prior") for name in before)
+
+
+def test_something_must_know_the_class() -> None:
+    with pytest.raises(ValidationError, match=r"set generator\.conditional to true or generator\.prior to 'gaussian'"):
+        VaeConfig(conditional=False)
 
 
 def test_kl_of_known_gaussians() -> None:

@@ -14,6 +14,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "vae": "engine.generators.vae:Vae",
         "gan": "engine.generators.gan:Gan",
+        "null": "engine.generators.null:Null",
     }
 )
 

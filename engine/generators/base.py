@@ -1,11 +1,14 @@
 """Model and Generator: what the training loop asks of anything it trains."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+Passes = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+"""Each call goes once over patches: images (B, 3, H, W) in [-1, 1] and labels (B,) int64, in an order that stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,10 @@ class Model(nn.Module, ABC):
 
 
 class Generator(Model):
-    """A class-conditional generator of patches."""
+    """A class-conditional generator of patches. One that is computed at once, without steps, states no phases."""
+
+    def fit(self, passes: Passes, rng: torch.Generator) -> None:
+        """Compute what takes all training patches at once: after the last step, and on some of them before a grid."""
 
     @abstractmethod
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:

@@ -61,6 +61,13 @@ class FitConfig(Frozen):
     batch_size: int = Field(32, ge=1, le=65_536, description="Patches per step.")
 
 
+class NullConfig(Frozen):
+    """No network: for each class a Gaussian over the principal components of the pixels, the floor for all others."""
+
+    kind: Literal["null"] = "null"
+    components: int = Field(100, ge=1, le=4096, description="Principal components that patches are made of.")
+
+
 class VaeConfig(FitConfig):
     """Class-conditional convolutional variational autoencoder (Kingma & Welling 2014, Sohn et al. 2015)."""
 
@@ -73,6 +80,23 @@ class VaeConfig(FitConfig):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
     kl_weight: float = Field(1.0, ge=0, le=1000, description="Weight β of the KL term (Higgins et al. 2017).")
+    prior: Literal["standard", "gaussian"] = Field(
+        "standard",
+        description="What latents are drawn from: N(0, I), or for each class a Gaussian with the mean and covariance "
+        "of the latents that the encoder uses.",
+    )
+    conditional: bool = Field(
+        True, description="Tell encoder and decoder the label. A decoder that knows it may paint a mark of its own."
+    )
+
+    @model_validator(mode="after")
+    def _something_knows_the_class(self) -> Self:
+        if not self.conditional and self.prior == "standard":
+            raise ValueError(
+                "neither the networks nor the prior would know the class: "
+                "set generator.conditional to true or generator.prior to 'gaussian'"
+            )
+        return self
 
 
 class GanConfig(FitConfig):
@@ -114,7 +138,7 @@ class GanConfig(FitConfig):
         return self
 
 
-GeneratorConfig = Annotated[VaeConfig | GanConfig, Field(discriminator="kind")]
+GeneratorConfig = Annotated[VaeConfig | GanConfig | NullConfig, Field(discriminator="kind")]
 
 
 class SynthesisConfig(Frozen):

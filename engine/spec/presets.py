@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, VaeConfig
+from engine.spec.config import ClassifierConfig, GanConfig, GeneratorConfig, NullConfig, RunConfig, VaeConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import Tree, apply, read_toml
 
@@ -64,6 +64,15 @@ def _gan(generator: GanConfig, changes: str) -> Preset:
     )
 
 
+def _beyond_the_study(name: str, generator: GeneratorConfig, description: str) -> Preset:
+    """A generator that the study did not have."""
+    return Preset(
+        name,
+        description,
+        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+    )
+
+
 _BUILT_IN = (
     Preset(
         "baseline",
@@ -82,6 +91,18 @@ _BUILT_IN = (
         GanConfig(loss="wasserstein", discriminator_norm="none", weight_clip=0.01),
         f"{_GAN_CHANGES} The critic has no batch normalisation; generator.gradient_penalty=10 with "
         "generator.weight_clip=none replaces the clipping.",
+    ),
+    _beyond_the_study(
+        "null",
+        NullConfig(),
+        "No network: for each class a Gaussian over the 100 first principal components of the pixels, fitted in "
+        "seconds. A generator that does not beat it is not worth its training.",
+    ),
+    _beyond_the_study(
+        "vae-matched",
+        VaeConfig(latent_dim=100, prior="gaussian", conditional=False),
+        "The network of vae-100 without the label, and for each class latents from a Gaussian with the mean and "
+        "covariance of those that the encoder uses.",
     ),
 )
 

@@ -1,6 +1,6 @@
 """`--quick`: the same run at a size that two CPU cores finish in three minutes."""
 
-from engine.spec.config import RunConfig
+from engine.spec.config import FitConfig, RunConfig
 from engine.spec.resolve import Tree, apply
 
 TRAIN_PATCHES = 2400
@@ -16,10 +16,15 @@ def quick(config: RunConfig) -> RunConfig:
         tissue = config.data.tissue
         data["tissue"] = {"train": min(tissue.train, TRAIN_PATCHES), "test": min(tissue.test, TRAIN_PATCHES // 4)}
     changes: Tree = {"data": data, "classifier": {"epochs": min(config.classifier.epochs, CLASSIFIER_EPOCHS)}}
-    if config.generator is not None:
-        channels = min(config.generator.channels, CHANNELS)
-        # A step costs about in proportion to the channels, and to the latents where these are many.
-        cost = max(16, channels) * max(2000, config.generator.latent_dim)
-        epochs = max(1, GENERATOR_EPOCHS * 16 * 2000 // cost)
-        changes["generator"] = {"channels": channels, "epochs": min(config.generator.epochs, epochs)}
+    if isinstance(config.generator, FitConfig):
+        changes["generator"] = _generator(config.generator)
     return apply(config, [changes])
+
+
+def _generator(config: FitConfig) -> Tree:
+    """Fewer epochs, and fewer channels in the largest networks."""
+    channels, latents = getattr(config, "channels", None), getattr(config, "latent_dim", 0)
+    fewer = min(channels or 0, CHANNELS)
+    # A step costs about in proportion to the channels, and to the latents where these are many.
+    epochs = max(1, GENERATOR_EPOCHS * 16 * 2000 // (max(16, fewer) * max(2000, latents)))
+    return {"epochs": min(config.epochs, epochs)} | ({"channels": fewer} if channels else {})

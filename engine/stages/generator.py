@@ -1,21 +1,24 @@
 """generator: the generator trained on the real training patches."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from engine.batches import TrainingBatches, to_bytes
+from engine.batches import TrainingBatches, in_order, to_bytes, to_float
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
+from engine.data.patches import PatchSet
 from engine.fitting import Fit
 from engine.generators import build_generator
 from engine.generators.base import Generator
 from engine.pictures import grid_labels, save_grid
+from engine.progress import Report, silent
 from engine.randomness import generator as rng_at
-from engine.randomness import mix, seed_torch
-from engine.spec.config import GeneratorConfig
+from engine.randomness import mix, permutation, seed_torch
+from engine.spec.config import FitConfig, GeneratorConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import ImageSaved
 from engine.spec.run_folder import RunFolder
@@ -23,6 +26,9 @@ from engine.stages import prepare
 from engine.trainer import Trainer
 
 STAGE = "generator"
+_FIT_BATCH: Final = 256
+_FITTED_FOR_GRIDS: Final = 2048
+"""Patches that what is fitted at once sees before a grid: enough to look at."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -30,18 +36,45 @@ def is_complete(folder: RunFolder) -> bool:
 
 
 def run(context: Context) -> None:
-    """Train for the configured epochs; the last weights are the result."""
+    """Train for the configured epochs, compute what takes all patches at once; the last state is the result."""
     config, real = generator_config(context), prepare.load(context)
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
-    model = build_generator(config, real.train.side)
-    batches = TrainingBatches(real.train, config.batch_size, seed, context.device, "generator.batch_size")
+    model = build_generator(config, real.train.side).to(context.device)
+    grids = _SampleGrids(context, model, real.train)
+    meta = _train(context, model, config, real.train, grids) if isinstance(config, FitConfig) else {}
+    fit(context, model, real.train, context.reporter(STAGE))
+    if not meta:
+        grids.save(0, "samples")
+    CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.state_dict(), meta))
+
+
+def _train(
+    context: Context, model: Generator, config: FitConfig, patches: PatchSet, grids: "_SampleGrids"
+) -> dict[str, Any]:
+    """Take every step; how many there were."""
+    seed = mix(context.config.seed, STAGE)
+    batches = TrainingBatches(patches, config.batch_size, seed, context.device, "generator.batch_size")
     trainer = Trainer(model, batches, context.config.training, seed, context.device)
     require_every_phase(model, config.epochs * batches.steps_per_epoch)
-    grids = _SampleGrids(context, model, config.epochs)
-    fit = Fit(context, STAGE, trainer, config.epochs, grids)
-    fit.run()
-    fit.checkpoints.save_final(State(model.state_dict(), {"step": trainer.step, "epochs": config.epochs}))
+    grids.epochs = config.epochs
+    Fit(context, STAGE, trainer, config.epochs, grids).run()
+    return {"step": trainer.step, "epochs": config.epochs}
+
+
+@torch.no_grad()
+def fit(context: Context, model: Generator, patches: PatchSet, report: Report) -> None:
+    """Let a generator compute what takes all of these patches at once."""
+
+    def passes() -> Iterator[tuple[Tensor, Tensor]]:
+        labels = torch.from_numpy(patches.own_labels.astype(np.int64)).to(context.device)
+        for start, images in in_order(patches, _FIT_BATCH, context.device):
+            report("fitting", start, len(patches))
+            context.stop.raise_if_requested()
+            yield to_float(images), labels[start : start + len(images)]
+
+    model.eval()
+    model.fit(passes, rng_at(context.config.seed, STAGE, "fit"))
 
 
 def require_every_phase(model: Generator, steps: int) -> None:
@@ -70,16 +103,23 @@ def generator_config(context: Context) -> GeneratorConfig:
 class _SampleGrids:
     """After every so-many epochs, and the last, a grid of samples from the same latents, so that progress shows."""
 
-    def __init__(self, context: Context, model: Generator, epochs: int) -> None:
-        self._context, self._model, self._epochs = context, model, epochs
+    def __init__(self, context: Context, model: Generator, patches: PatchSet) -> None:
+        self._context, self._model, self.epochs = context, model, 0
+        some = permutation(len(patches), context.config.seed, "grid fit")[:_FITTED_FOR_GRIDS]
+        self._some = patches.select(np.sort(some))
 
     def __call__(self, epoch: int, step: int) -> None:
-        if epoch % self._context.config.training.sample_every and epoch != self._epochs:
+        if epoch % self._context.config.training.sample_every and epoch != self.epochs:
             return
+        fit(self._context, self._model, self._some, silent)
+        self.save(step, f"samples after epoch {epoch}")
+
+    def save(self, step: int, what: str) -> None:
+        """Write the grid and tell of it."""
         path = self._context.folder.samples / STAGE / f"step-{step:06d}.png"
         save_grid(path, self._samples())
         relative = str(path.relative_to(self._context.folder.path))
-        caption = f"samples after epoch {epoch}, normal above tumour"
+        caption = f"{what}, normal above tumour"
         self._context.events.write(ImageSaved(stage=STAGE, step=step, path=relative, caption=caption))
 
     @torch.no_grad()
