@@ -1,0 +1,33 @@
+"""Moving averages of weights, which sample better than the weights themselves."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+class Average(nn.Module):
+    """An exponential moving average of a network's weights (Polyak & Juditsky 1992), with which it is called.
+
+    It is part of the state dict and of no optimizer. Buffers are taken as they are.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        """`decay` in [0, 1): the weight of what was; lower in the first steps, where what was is noise."""
+        super().__init__()
+        self.network = copy.deepcopy(network).requires_grad_(False)
+        self._decay = decay
+
+    @torch.no_grad()
+    def update(self, network: nn.Module, step: int) -> None:
+        """Take in the weights after step `step`, counted from 0."""
+        decay = min(self._decay, (1 + step) / (10 + step))
+        mine: list[Tensor] = list(self.network.parameters())
+        theirs: list[Tensor] = [each.detach() for each in network.parameters()]
+        torch._foreach_lerp_(mine, theirs, 1 - decay)
+        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
+            own.copy_(other)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        output: Tensor = self.network(*inputs)
+        return output
