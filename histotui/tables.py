@@ -43,7 +43,8 @@ def _table(rows: Sequence[Row], format: str) -> str:
     # pandas takes 300 ms to import, which only an export needs.
     import pandas
 
-    frame = pandas.DataFrame([dict(row) for row in rows])
+    # A column of numbers in which one is missing would turn into one of floats: 15,130 patches into 1.513e+04.
+    frame = pandas.DataFrame([dict(row) for row in rows], dtype=object)
     match format:
         case "csv":
             return frame.to_csv(index=False)
@@ -52,4 +53,5 @@ def _table(rows: Sequence[Row], format: str) -> str:
             shown = frame.astype(object).where(frame.notna(), None)
             return shown.to_markdown(index=False, floatfmt=".4g", missingval="", tablefmt=style)
         case _:
-            return frame.to_latex(index=False, escape=True, na_rep="", float_format="%.4g")
+            columns = "".join("l" if any(isinstance(cell, str) for cell in frame[name]) else "r" for name in frame)
+            return frame.to_latex(index=False, escape=True, na_rep="", float_format="%.4g", column_format=columns)

@@ -213,6 +213,12 @@ class TestCompare:
         ]
         assert set(self.COLUMNS) <= set(rows[0])
 
+    def test_counts_stay_whole_beside_a_run_without_any(self, bench: Bench) -> None:
+        bench.write("20261123-154504-baseline-a1b5", DONE, name="large", scores=[score(n_train=15130)])
+        words = ["compare", "large", THREE, "--columns", "name,n_train,auc", "--format"]
+        assert "15130 & 0.7503" in (latex := bench(*words, "latex").out) and "{lrr}" in latex
+        assert " 15130 | 0.7503 |" in bench(*words, "md").out
+
     def test_markdown_and_latex(self, bench: Bench) -> None:
         markdown = bench("compare", "pilot", "--format", "md").out
         assert markdown.startswith("| run ") and " 0.7503 |" in markdown
@@ -287,6 +293,14 @@ class TestPresets:
         out = bench("presets", "vae-500").out
         assert "generator.latent_dim = 500  # Dimensions of the latent z.\n" in out
         assert "loss 26.81, accuracy 0.5496, AUC 0.4814 on 55,000 of Kaggle's patches" in out
+
+    def test_a_setting_means_what_it_means_in_the_preset_s_kind_of_part(self, bench: Bench) -> None:
+        out = bench("presets", "baseline").out
+        assert "classifier.channels = 16  # Channels of the first convolution; doubled at each of four levels.\n" in out
+        assert "stain" not in out
+        out = bench("presets", "baseline-resnet").out
+        assert "classifier.channels = 24  # Channels of the first level; doubled at each further one.\n" in out
+        assert "classifier.stain_jitter = " in out
 
     def test_the_table_is_the_studys(self, bench: Bench) -> None:
         lines = bench("presets").out.splitlines()
