@@ -1,0 +1,61 @@
+"""Whether synthetic patches are copies of training patches, in any of the eight orientations."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from engine.classifiers.augment import dihedral
+from engine.quality.distances import nearest
+from engine.quality.samples import enough
+from engine.spec.errors import DataError
+
+_ORIENTATIONS = 8
+_SIDE = 16
+_BATCH = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """How much nearer to training patches synthetic ones are than held-out real ones."""
+
+    share: float
+    """Of synthetic patches, those nearer than a quantile of the held-out ones: that quantile where nothing is copied."""
+    ratio: float
+    """Median distance of synthetic patches over that of held-out ones; 0 for copies, about 1 without copying."""
+
+
+def copying(synthetic: Tensor, held_out: Tensor, quantile: float = 0.05) -> Copying:
+    """Compare distances to the nearest training patch, of synthetic patches (N,) and of held-out real ones (M,).
+
+    DataError where there are too few held-out patches for the quantile, or most of them are training patches.
+    """
+    enough(f"the {quantile:g}-quantile", math.ceil(1 / quantile), "held-out", len(held_out))
+    enough("copying", 1, "synthetic", len(synthetic))
+    usual = float(held_out.median())
+    if usual == 0:
+        raise DataError("most held-out patches are in the training set too: nothing can be told from them of copying")
+    near = synthetic < torch.quantile(held_out, quantile)
+    return Copying(float(near.double().mean()), float(synthetic.median()) / usual)
+
+
+def distances_to(train: Tensor, patches: Tensor) -> Tensor:
+    """Distances (N,) of patches (N, C, S, S) to the nearest of `train` (M, C, S, S) in any orientation."""
+    references = train.flatten(1)
+    distances = patches.new_full((len(patches),), torch.inf)
+    for number in range(_ORIENTATIONS):
+        orientation = torch.full((len(patches),), number, device=patches.device)
+        turned = dihedral(patches, orientation).flatten(1)
+        distances = torch.minimum(distances, nearest(turned, references))
+    return distances
+
+
+def thumbnails(images: Tensor, side: int = _SIDE) -> Tensor:
+    """Images (N, H, W, 3) uint8 as means over squares, (N, 3, side, side) float64 in 0..255.
+
+    Sides of patches are divisible by 16. Fine grain, in which no two patches agree, is averaged out.
+    """
+    pooled = [F.adaptive_avg_pool2d(part.permute(0, 3, 1, 2).double(), side) for part in torch.split(images, _BATCH)]
+    return torch.cat(pooled)
