@@ -1,21 +1,22 @@
 """What `run` does, step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.spec.config import RunConfig
-from engine.spec.errors import DeviceError
+from engine.spec.errors import ConfigError, DeviceError
 from engine.spec.resolve import dump, flatten
 from engine.spec.run_folder import RunFolder, check_name
 from histotui import console
 from histotui.ask import ask, hide_progress
 from histotui.formats import NOTHING, count, duration, size
+from histotui.repeating import done_before, names_for, print_repeats, with_seeds
 from histotui.settings import Request, Settled, command_for, settle, written
 from histotui.store import RunStore, runs_root
 from histotui.text import clean_line
-from histotui.watching import Watch, watch
+from histotui.watching import Watch, follow_through, watch
 
 Tree = dict[str, Any]
 
@@ -31,10 +32,14 @@ class Manner:
     force: bool = False
     json: bool = False
     quiet: bool = False
+    repeat: int = 1
+    """With how many seeds to run it, one after another."""
 
 
 def launch(request: Request, manner: Manner) -> None:
     """Settle, check, create, start and follow."""
+    if manner.repeat > 1 and manner.detach:
+        raise ConfigError("--repeat: runs follow each other under this command; leave --detach out, or use tmux")
     name = check_name(manner.name) if manner.name else ""
     store = RunStore(runs_root(manner.runs))
     settled = settle(request, store)
@@ -47,12 +52,30 @@ def launch(request: Request, manner: Manner) -> None:
     _refuse_what_does_not_fit(preflight, manner.force)
     if not manner.quiet:
         _tell_preflight(preflight)
-    command = command_for(settled.config, name, manner.runs)
-    watch(lambda: _create(store, settled.config, command, name), Watch(manner.detach, manner.json, manner.quiet))
+    if manner.repeat > 1:
+        _repeat(settled.config, store, manner, name)
+    else:
+        watch(_creator(settled.config, store, manner, name), Watch(manner.detach, manner.json, manner.quiet))
 
 
-def _create(store: RunStore, config: RunConfig, command: str, name: str) -> RunFolder:
-    return store.create(config.preset, dump(config), command, name)
+def _repeat(config: RunConfig, store: RunStore, manner: Manner, name: str) -> None:
+    """Run every seed that has not been run before, then show what they come to; Ctrl-C ends the one at work and all."""
+    configs = with_seeds(config, manner.repeat)
+    folders = []
+    for each, called in zip(configs, names_for(name, configs), strict=True):
+        folder = done_before(each, store)
+        if folder is None:
+            # Only the whole is for scripts.
+            folder = follow_through(_creator(each, store, manner, called), Watch(quiet=manner.quiet))
+        elif not manner.quiet:
+            console.say(f"seed {each.seed}: done before by {folder.id}")
+        folders.append(folder)
+    print_repeats(folders, manner.json)
+
+
+def _creator(config: RunConfig, store: RunStore, manner: Manner, name: str) -> Callable[[], RunFolder]:
+    command = command_for(config, name, manner.runs)
+    return lambda: store.create(config.preset, dump(config), command, name)
 
 
 def _tell_settings(settled: Settled) -> None:

@@ -30,6 +30,13 @@ class Watch:
 
 def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
     """Start the engine on the prepared folder and follow it to its end, whose exit code is raised."""
+    folder = follow_through(prepare, manner)
+    if not manner.detach:
+        _show_result(folder, manner)
+
+
+def follow_through(prepare: Callable[[], RunFolder], manner: Watch) -> RunFolder:
+    """Start the engine and follow it to its end, or leave it; the folder, whose result is for the caller to show."""
     # From here on Ctrl-C must not leave a folder without an engine.
     with Interrupts().caught() as interrupts:
         folder = prepare()
@@ -39,14 +46,14 @@ def watch(prepare: Callable[[], RunFolder], manner: Watch) -> None:
             _wait_until_it_listens(folder, process)
             _raise_if_it_has_failed(folder, history, process)
             _leave(folder, process.pid, manner.json)
-            return
+            return folder
         if not manner.quiet:
             console.say(f"run         {folder.id}")
         view = choose_view(read_tree(folder.config), folder.id, manner.quiet)
         run = Follower(folder, view, history, process, interrupts).follow()
     _show_end(folder, manner)
     raise_unless_finished(folder, run, interrupts.count > 1, process.returncode)
-    _show_result(folder, manner)
+    return folder
 
 
 def watch_along(folder: RunFolder, manner: Watch) -> None:

@@ -18,6 +18,9 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option("--config", "-c", metavar="FILE", help="Settings in TOML.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The same, smaller: minutes on two CPU cores.")] = False,
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, max=100, metavar="N", help="With N seeds, and the spread of their AUCs.")
+    ] = 1,
     name: Annotated[str, typer.Option("--name", "-n", help="A name for the run.")] = "",
     runs: RunsOption = None,
     device: Annotated[str | None, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")] = None,
@@ -31,12 +34,14 @@ def run(
 
     It trains a generator, makes patches with it, trains a classifier on those and tests it on real ones. `--set` wins
     over `--config`, that over the preset. Without --data, the built-in tissue stands in for real patches.
-    Ctrl-C stops the run with a checkpoint; losing the terminal does not.
+    Ctrl-C stops the run with a checkpoint; losing the terminal does not. --repeat runs this seed and those that follow
+    it in turn, and takes runs of the same settings that have finished before as they are.
 
     \b
     histotui run --preset vae-2000 --quick
     histotui run --preset vae-500 --data ~/pcam --set generator.epochs=50 --name pilot
     histotui run --preset gan-wasserstein --data ~/pcam --device cuda:1 --detach
+    histotui run --preset gan-bce --data ~/pcam --repeat 5 --name gan
 
     Exit codes: 0 done, 1 the run failed, 2 usage or configuration, 3 environment, 4 diverged, 75 stopped with a
     checkpoint, 130 interrupted.
@@ -45,4 +50,4 @@ def run(
     from histotui.starting import Manner, launch
 
     request = Request(preset, data, device, tuple(overrides or ()), config, quick)
-    launch(request, Manner(name, runs, detach, dry_run, force, json, quiet))
+    launch(request, Manner(name, runs, detach, dry_run, force, json, quiet, repeat))
