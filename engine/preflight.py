@@ -24,6 +24,7 @@ from engine.generators.base import Model
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
 from engine.spec.config import FitConfig, RunConfig
+from engine.spec.errors import ConfigError
 from engine.spec.resolve import apply, validate
 from engine.trainer import require_gradients
 
@@ -204,7 +205,10 @@ def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.d
     name = "batch_size" if needed.binds == "activations" else "channels"
     value = int(getattr(owner, name, 0)) // 2
     while value >= 1:
-        smaller = apply(config, [{needed.stage: {name: value}}])
+        try:
+            smaller = apply(config, [{needed.stage: {name: value}}])
+        except ConfigError:
+            break
         if max(each.peak for each in footprints(smaller, dtype)) <= available:
             return f"--set {needed.stage}.{name}={value} would fit"
         value //= 2

@@ -34,11 +34,18 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Model, batches: TrainingBatches, config: TrainingConfig, seed: int, device: torch.device
+        self,
+        model: Model,
+        batches: TrainingBatches,
+        config: TrainingConfig,
+        seed: int,
+        device: torch.device,
+        steps: int | None = None,
     ) -> None:
+        """`steps`: those of the whole fit, by which learning rates are scheduled; without them these stay the same."""
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.batches, self.device, self.seed = batches, device, seed
-        self.step = 0
+        self.step, self._steps = 0, steps
         self._precision = forward_precision(device, config)
         self._updaters = [_Updater(phase, _adam(phase)) for phase in model.phases()]
         for updater in self._updaters:
@@ -57,6 +64,7 @@ class Trainer:
         for number, updater in enumerate(self._updaters):
             if updater.phase.is_due(self.step):
                 self._update(updater, self.step * len(self._updaters) + number, images, labels)
+        self.model.after_step(self.step)
         self.step += 1
 
     def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
@@ -69,6 +77,8 @@ class Trainer:
             parameter.grad = None
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = gradient_norm(phase.parameters)
+        if phase.schedule is not None and self._steps is not None:
+            _set_learning_rate(optimizer, phase.learning_rate * phase.schedule((self.step + 0.5) / self._steps))
         self._guard.watch(optimizer, moment, loss.total, norm)
         optimizer.step()
         _clip(phase)
@@ -163,7 +173,19 @@ def _clip(phase: Phase) -> None:
 
 
 def _adam(phase: Phase) -> torch.optim.Adam:
-    return torch.optim.Adam(phase.parameters, lr=phase.learning_rate, betas=phase.betas, fused=True)
+    return torch.optim.Adam(
+        phase.parameters,
+        lr=phase.learning_rate,
+        betas=phase.betas,
+        weight_decay=phase.weight_decay,
+        decoupled_weight_decay=True,
+        fused=True,
+    )
+
+
+def _set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
 
 
 def _norm_name(phase: Phase, updaters: list[_Updater]) -> str:

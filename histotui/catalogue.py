@@ -6,6 +6,7 @@ from typing import Any
 from engine.spec.presets import Preset, StudyResult, all_presets, find_preset
 from engine.spec.resolve import dump, fields, flatten
 from histotui import console
+from histotui.form_fields import form_fields
 from histotui.formats import NOTHING, number, table
 from histotui.settings import KAGGLE_TEST, written
 
@@ -39,8 +40,10 @@ def print_preset(name: str, as_json: bool) -> None:
     if preset.study is not None:
         console.out(f"In the study: {_study_text(preset.study)}")
     console.out()
-    meanings = dict(fields())
-    for path, value in flatten(dump(preset.config)):
+    tree = dump(preset.config)
+    # What kinds of part share may mean something else in each.
+    meanings = dict(fields()) | {field.path: field.description for field in form_fields(tree)}
+    for path, value in flatten(tree):
         console.out(f"{path} = {written(value)}", console.Paint(f"  # {meanings.get(path, '')}".rstrip(" #"), "2"))
 
 

@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
-from engine.spec.resolve import Tree, flatten, merge, validate
+from engine.spec.resolve import Tree, flatten, merge, of_kind, validate
 
 Kind = Literal["int", "float", "bool", "choice", "text"]
 Texts = Mapping[str, str]
@@ -132,11 +132,7 @@ def with_kind(tree: Tree, path: str, kind: str) -> Tree:
     name = path.removesuffix(".kind")
     if kind == NONE:
         return merge(tree, {name: None})
-    model = _models_by_kind(RunConfig.model_fields[name].annotation)[kind]
-    defaults = {key: _default(info) for key, info in model.model_fields.items()}
-    old = tree.get(name) or {}
-    kept = {key: value for key, value in old.items() if key in defaults and key != "kind"}
-    return {**tree, name: {**defaults, **kept}}
+    return {**tree, name: of_kind(name, tree.get(name) or {}, kind)}
 
 
 def decides_fields(entry: FormField) -> bool:
@@ -221,11 +217,6 @@ def _bounds(info: FieldInfo) -> Bounds:
         "lt" in limits,
         limits.get("multiple_of"),
     )
-
-
-def _default(info: FieldInfo) -> Any:
-    default = info.get_default(call_default_factory=True)
-    return default.model_dump(mode="json") if isinstance(default, BaseModel) else default
 
 
 def _text(entry: FormField, value: Any) -> str:

@@ -11,7 +11,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, StudyResult, find_preset
 from engine.spec.quick import quick
-from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml
+from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml, steps_between
 from histotui.runs import section
 from histotui.store import RunStore
 
@@ -61,7 +61,7 @@ def command_for(config: RunConfig, name: str = "", runs: Path | None = None) -> 
     """The command that makes this config again, whatever file, preset of the user or earlier run it came from."""
     base = PRESETS.get(config.preset, PRESETS["baseline"])
     words = ["histotui", "run", "--preset", base.name]
-    for path, value in _changes(base.config, config):
+    for path, value in steps_between(base.config, config):
         words += _option(path, value)
     words += ["--name", name] if name else []
     words += ["--runs", str(runs.resolve())] if runs else []
@@ -158,15 +158,6 @@ def _expanded(path: str) -> Path:
         return Path(path).expanduser()
     except RuntimeError:
         raise ConfigError(f"{path}: no such user; write the path in full") from None
-
-
-def _changes(before: RunConfig, after: RunConfig) -> Iterator[tuple[str, Any]]:
-    """What to set, a generator's kind before its own settings."""
-    if before.generator is not None and after.generator is None:
-        yield "generator", None
-    for path, old, new in sorted(differences(before, after), key=lambda change: change[0] != "generator.kind"):
-        if path != "generator" and not (path.startswith("generator.") and after.generator is None) and new != old:
-            yield path, new
 
 
 def _option(path: str, value: Any) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, load_preset, user_folder
-from engine.spec.resolve import Tree, apply, differences, dump, flatten
+from engine.spec.resolve import Tree, apply, steps_between
 from histotui.disk import storage_errors, write_whole
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -79,9 +79,8 @@ def _laid_over(base: RunConfig, changes: Iterable[Tree]) -> RunConfig | None:
 def _changes(before: RunConfig, after: RunConfig) -> Tree:
     """The settings that differ, as a tree; those that are none are left out, as TOML has no word for it."""
     tree: Tree = {}
-    changed = {path for path, _, _ in differences(before, after)} - {"preset"}
-    for path, value in flatten(dump(after)):
-        if path in changed and value is not None:
+    for path, value in steps_between(before, after):
+        if path != "preset" and value is not None:
             *parents, leaf = path.split(".")
             part = tree
             for parent in parents:

@@ -171,6 +171,8 @@ class TestCommandText:
             ["--preset", "vae-500", "--set", "generator.kind=gan", "--set", "generator.loss=wasserstein"],
             ["--preset", "vae-500", "--set", "generator=none", "--set", "classifier.train_on=real"],
             ["--preset", "mine", "--device", "cpu", "--set", 'data.source="12"'],
+            ["--preset", "vae-500", "--set", "classifier.kind=resnet", "--set", "classifier.flips=false"],
+            ["--preset", "baseline-resnet", "--set", "classifier.channels=16", "--set", "classifier.kind=cnn"],
             ["--preset", "baseline", "--set", "classifier.train_on=both", "--set", "synthesis.source=it's a run"],
             ["--preset", "vae-500", "--set", "generator=none", "--set", "synthesis.source=it's a run"],
         ],

@@ -297,7 +297,7 @@ class TestPresets:
     def test_a_setting_means_what_it_means_in_the_preset_s_kind_of_part(self, bench: Bench) -> None:
         out = bench("presets", "baseline").out
         assert "classifier.channels = 16  # Channels of the first convolution; doubled at each of four levels.\n" in out
-        assert "stain" not in out
+        assert "stain_jitter" not in out
         out = bench("presets", "baseline-resnet").out
         assert "classifier.channels = 24  # Channels of the first level; doubled at each further one.\n" in out
         assert "classifier.stain_jitter = " in out

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from engine.spec.config import RunConfig
+from engine.spec.config import ClassifierConfig, CnnConfig, ResnetConfig, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, all_presets, find_preset
 from engine.spec.quick import quick
-from engine.spec.resolve import apply, differences, dump, fields, load, parse_override, validate
+from engine.spec.resolve import apply, differences, dump, fields, load, parse_override, steps_between, validate
 
 STUDY = {
     # preset: latent, channels, loss, accuracy, AUC as printed in the study's Table 1
@@ -51,6 +51,11 @@ def test_every_preset_survives_the_way_through_json(name: str) -> None:
         ("generator.latent_dim=many", 'generator.latent_dim: "many" is not allowed; it should be a valid integer'),
         ("generator.latent_dim=0", "generator.latent_dim: 0 is not allowed; it should be greater than or equal to 1"),
         ("generator.latent_dim=true", "generator.latent_dim: true is not allowed"),
+        ("classifier.kind=cnnn", 'classifier.kind: "cnnn" is not a classifier; one of cnn, resnet'),
+        ("classifier.blocks=2", "classifier.blocks: unknown; another kind of classifier has it; set classifier.kind"),
+        ("classifier.block=2", "classifier.block: unknown; did you mean classifier.blocks?"),
+        ("classifier.stain_jitter=2", "another kind of classifier has it; set classifier.kind as well"),
+        ("classifier=none", "classifier: null is not allowed; it should be an object"),
         ("generator.kind=gann", 'generator.kind: "gann" is not a generator; one of vae, gan'),
         ("data.crop=60", "data.crop: 60 is not allowed; it should be a multiple of 16"),
         ("data.duplicates=some", "data.duplicates: \"some\" is not allowed; it should be 'keep' or 'drop'"),
@@ -121,6 +126,86 @@ def test_another_kind_of_generator_keeps_what_both_have() -> None:
     assert (generator.kind, generator.latent_dim, generator.channels) == ("gan", 500, 16)
 
 
+def classifier_of(preset: str, *overrides: str) -> tuple[ClassifierConfig, ClassifierConfig]:
+    """The preset's classifier with settings laid over it, in this order and in the other."""
+    config = PRESETS[preset].config
+    one, other = (apply(config, map(parse_override, order)) for order in (overrides, overrides[::-1]))
+    return one.classifier, other.classifier
+
+
+def test_another_kind_of_classifier_keeps_what_was_set_and_has_its_own_defaults() -> None:
+    one, other = classifier_of(
+        "vae-100", "classifier.epochs=7", "classifier.kind=resnet", "classifier.validation_fraction=0.3"
+    )
+    assert one == other == ResnetConfig(epochs=7, validation_fraction=0.3)
+    one, other = classifier_of("baseline-resnet", "classifier.kind=cnn", "classifier.colour_jitter=0.1")
+    assert one == other == CnnConfig(train_on="real", colour_jitter=0.1)
+
+
+def test_what_is_asked_for_beside_a_kind_holds_though_it_is_the_other_kind_s_default() -> None:
+    one, other = classifier_of("baseline", "classifier.kind=resnet", "classifier.channels=16", "classifier.flips=false")
+    assert one == other == ResnetConfig(train_on="real", channels=16, flips=False)
+
+
+def test_a_wrong_setting_is_not_lost_among_right_ones() -> None:
+    overrides = ["generator.latent_dims=5", "generator.epochs=3", "classifier.blok=5", "classifier.kind=resnet"]
+    with pytest.raises(ConfigError) as caught:
+        apply(PRESETS["vae-100"].config, map(parse_override, overrides))
+    assert "generator.latent_dims: unknown" in str(caught.value) and "classifier.blok: unknown" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("classifier.kind=resnet", "classifier.blocks=0"),
+            "classifier.blocks: 0 is not allowed; it should be greater",
+        ),
+        (("classifier.kind=resnet", "classifier.batch_size=1"), "classifier.batch_size: 1 is not allowed"),
+        (("classifier.kind=resnet", "classifier.stain_jitter=0.95"), "classifier.stain_jitter: 0.95 is not allowed"),
+        (("classifier.kind=resnet", "classifier.weight_decay=many"), 'classifier.weight_decay: "many" is not allowed'),
+        (("classifier.kind=3",), 'classifier.kind: "3" is not a classifier; one of cnn, resnet'),
+    ],
+)
+def test_a_classifier_s_wrong_setting_is_named(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        apply(PRESETS["baseline"].config, map(parse_override, overrides))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [{}, {"kind": "cnn"}])
+def test_a_config_from_before_there_were_other_classifiers_still_loads(kind: dict[str, str], tmp_path: Path) -> None:
+    classifier = {
+        "epochs": 20, "batch_size": 32, **kind, "train_on": "real", "synthetic_proportion": 0.5, "channels": 8,
+        "learning_rate": 0.001, "beta1": 0.5, "beta2": 0.999, "flips": True, "colour_jitter": 0.1,
+        "validation": "held-out", "validation_fraction": 0.25,
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(
+        json.dumps({"preset": "baseline", "generator": None, "classifier": classifier})
+    )
+    wanted = CnnConfig(epochs=20, train_on="real", channels=8, learning_rate=0.001, flips=True, colour_jitter=0.1)
+    assert load(tmp_path / "config.json").classifier == wanted
+
+
+@pytest.mark.parametrize(
+    ("base", "changes"),
+    [
+        ("baseline", ["classifier.kind=resnet"]),
+        ("baseline", ["classifier.kind=resnet", "classifier.flips=false", "classifier.channels=16"]),
+        ("baseline-resnet", ["classifier.kind=cnn", "classifier.learning_rate=0.002"]),
+        ("vae-500", ["generator.kind=gan", "generator.loss=wasserstein", "classifier.kind=resnet", "seed=3"]),
+        ("vae-500", ["generator=none", "classifier.train_on=real"]),
+        ("baseline", ["generator.kind=vae", "generator.latent_dim=7"]),
+    ],
+)
+def test_the_steps_between_two_configs_lead_from_one_to_the_other(base: str, changes: list[str]) -> None:
+    before = PRESETS[base].config
+    after = apply(before, map(parse_override, changes))
+    steps = steps_between(before, after)
+    assert sorted(path for path, _ in steps) == sorted(change.partition("=")[0] for change in changes)
+    assert steps_between(after, after) == []
+
+
 def test_config_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         PRESETS["baseline"].config.seed = 1  # type: ignore[misc]
@@ -132,9 +217,10 @@ def test_every_setting_has_a_description() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_quick_only_makes_things_smaller(name: str) -> None:
+    names = ("epochs", "channels", "limit", "train", "test", "batch_size", "blocks", "sampling_steps")
     for path, before, after in differences(PRESETS[name].config, quick(PRESETS[name].config)):
         assert before is None or after < before, path
-        assert path.rpartition(".")[2] in ("epochs", "channels", "limit", "train", "test"), path
+        assert path.rpartition(".")[2] in names, path
 
 
 def test_quick_leaves_what_is_smaller_already() -> None:

@@ -327,6 +327,58 @@ def test_a_stop_during_validation_leaves_a_checkpoint_and_the_same_end(
     assert read_score_trees(run.scores) == read_score_trees(undisturbed.scores)
 
 
+def stop_after(monkeypatch: pytest.MonkeyPatch, run: RunFolder, steps: int) -> int:
+    """Start a run that hears a stop in its so-manyth step of this process; its exit code."""
+    advance, taken = Trainer.advance, 0
+    with monkeypatch.context() as patched:
+
+        def counted(trainer: Trainer) -> None:
+            nonlocal taken
+            taken += 1
+            if taken == steps:
+                os.kill(os.getpid(), signal.SIGTERM)
+            advance(trainer)
+
+        patched.setattr(Trainer, "advance", counted)
+        return main([str(run.path)])
+
+
+def test_a_resnet_stopped_three_times_ends_bit_for_bit_like_one_that_was_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    longer = {"classifier": {"epochs": 3}}
+    run, undisturbed = (make_run(tmp_path / name, "baseline-resnet", longer) for name in ("stopped", "whole"))
+    assert main([str(undisturbed.path)]) == 0
+    assert [stop_after(monkeypatch, run, steps) for steps in (3, 11, 9)] == [75, 75, 75]
+    assert main([str(run.path)]) == 0
+    ends = [CheckpointFolder(each.checkpoints / "classifier").load_final() for each in (run, undisturbed)]
+    assert same(*ends)
+    assert read_score_trees(run.scores) == read_score_trees(undisturbed.scores)
+    other = make_run(tmp_path / "other", "baseline-resnet", longer, {"classifier": {"stain_jitter": 0.1}})
+    assert main([str(other.path)]) == 0
+    assert not same(CheckpointFolder(other.checkpoints / "classifier").load_final(), ends[1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "source"),
+    [
+        ({"kind": "resnet"}, "first"),
+        ({"kind": "resnet", "stain_jitter": 0.1}, None),
+        ({"kind": "resnet", "weight_decay": 0.1}, None),
+        ({"kind": "cnn"}, None),
+    ],
+)
+def test_a_reference_is_the_same_kind_of_classifier_with_the_same_settings(
+    tmp_path: Path, changes: dict[str, Any], source: str | None
+) -> None:
+    first = make_run(tmp_path, "baseline-resnet")
+    assert main([str(first.path)]) == 0
+    first.path.rename(first.path.parent / "first")
+    second = make_run(tmp_path, "vae-100", {"classifier": changes})
+    assert main([str(second.path)]) == 0
+    assert read_score_trees(second.scores)[1]["source_run"] == source
+
+
 def test_asked_for_a_checkpoint_it_saves_one_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, advance = make_run(tmp_path, "baseline"), Trainer.advance
 

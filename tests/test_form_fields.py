@@ -11,9 +11,9 @@ from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from engine.spec import config as spec
-from engine.spec.config import RunConfig, VaeConfig
+from engine.spec.config import ResnetConfig, RunConfig, VaeConfig
 from engine.spec.presets import PRESETS
-from engine.spec.resolve import apply, dump, generator_models
+from engine.spec.resolve import apply, dump, kinds
 from histotui.form_fields import (
     FormField,
     Reading,
@@ -53,7 +53,7 @@ def test_every_setting_has_a_field_but_the_preset_and_the_constants() -> None:
         for section in ("data", "generator", "synthesis", "classifier", "evaluation", "training")
         for name in tree[section]
     }
-    wanted = (wanted - {"data.tissue", "classifier.kind"}) | {f"data.tissue.{name}" for name in tree["data"]["tissue"]}
+    wanted = (wanted - {"data.tissue"}) | {f"data.tissue.{name}" for name in tree["data"]["tissue"]}
     assert paths == wanted | {"seed", "device"}
 
 
@@ -87,7 +87,7 @@ def test_a_field_is_what_its_annotation_and_bounds_say(path: str, kind: str, opt
 def test_choices_are_the_model_s() -> None:
     fields = fields_of(PRESETS["baseline"].config)
     assert fields["data.split"].choices == ("auto", "official", "slide", "hash")
-    assert fields["generator.kind"].choices == ("none", *generator_models())
+    assert fields["generator.kind"].choices == ("none", *kinds()["generator"])
 
 
 def test_without_a_generator_there_is_nothing_of_it_but_its_kind() -> None:
@@ -114,6 +114,30 @@ def test_another_kind_brings_its_fields_and_keeps_what_both_have() -> None:
     assert generator is not None and generator.generator is not None
     assert (generator.generator.kind, generator.generator.latent_dim, generator.generator.epochs) == ("gan", 500, 7)
     assert with_kind(tree, "generator.kind", "none")["generator"] is None
+
+
+def test_another_classifier_brings_its_fields_and_keeps_what_was_set() -> None:
+    tree = dump(apply(PRESETS["baseline"].config, [{"classifier": {"epochs": 7, "validation": "official"}}]))
+    swapped = with_kind(tree, "classifier.kind", "resnet")
+    fields = form_fields(swapped)
+    names = [entry.name for entry in fields if entry.section == "classifier"]
+    assert names[0] == "kind" and {"blocks", "stain_jitter", "weight_decay"} < set(names)
+    wanted = ResnetConfig(train_on="real", epochs=7, validation="official")
+    reading = read(swapped, fields, texts_of(swapped, fields))
+    assert reading.config is not None and reading.config.classifier == wanted
+    back = with_kind(swapped, "classifier.kind", "cnn")
+    assert back == tree
+    bad = read(swapped, fields, {**texts_of(swapped, fields), "classifier.blocks": "0"})
+    assert bad.errors == {"classifier.blocks": "0 is not allowed; it should be greater than or equal to 1"}
+
+
+def test_a_classifier_s_kind_is_a_choice_without_none_and_decides_what_is_on_the_screen() -> None:
+    entry = fields_of(PRESETS["baseline"].config)["classifier.kind"]
+    assert (entry.kind, entry.optional, entry.choices) == ("choice", False, ("cnn", "resnet"))
+    assert "stain_jitter" in shown_labels(PRESETS["baseline-resnet"].config, "classifier")
+    assert "stain_jitter" not in shown_labels(PRESETS["baseline"].config, "classifier")
+    hints = [fields_of(PRESETS[name].config)["classifier.channels"].hint for name in ("baseline", "baseline-resnet")]
+    assert hints[0] != hints[1]
 
 
 @pytest.mark.parametrize(
@@ -204,13 +228,13 @@ class Form(App[None]):
         yield self.form
 
 
-def shown_labels(config: RunConfig) -> list[str]:
-    """The names of the generator's fields in the form on the screen."""
+def shown_labels(config: RunConfig, part: str = "generator") -> list[str]:
+    """The names of a part's fields in the form on the screen."""
     app = Form(config)
 
     async def labels() -> list[str]:
         async with app.run_test():
-            section = app.form.query_one("#section-generator")
+            section = app.form.query_one(f"#section-{part}")
             return [str(label.render()) for label in section.query(".label").results(Static)]
 
     return asyncio.run(labels())

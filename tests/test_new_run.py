@@ -447,6 +447,8 @@ class TestPresets:
             ("baseline", {"generator": {"kind": "gan"}}),
             ("baseline", {"synthesis": {"source": "/runs/one"}, "classifier": {"train_on": "both"}}),
             ("vae-100", {"generator": None, "synthesis": {"source": "/runs/one"}}),
+            ("baseline", {"classifier": {"kind": "resnet", "flips": False, "channels": 16}}),
+            ("baseline-resnet", {"classifier": {"kind": "cnn", "learning_rate": 0.002}}),
         ],
     )
     def test_a_saved_preset_reads_back_the_same(self, base: str, changes: dict[str, Any], tmp_path: Path) -> None:

@@ -15,7 +15,15 @@ from engine.generators import build_generator
 from engine.generators.base import Model
 from engine.preflight import Footprint, PeakMemory, answer_preflight, footprint, footprints
 from engine.progress import silent
-from engine.spec.config import ClassifierConfig, GanConfig, RunConfig, TrainingConfig, VaeConfig
+from engine.spec.config import (
+    ClassifierFitConfig,
+    CnnConfig,
+    GanConfig,
+    ResnetConfig,
+    RunConfig,
+    TrainingConfig,
+    VaeConfig,
+)
 from engine.spec.errors import ConfigError, DeviceError
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
@@ -24,11 +32,11 @@ from engine.trainer import Trainer
 SIDE, BATCH = 64, 32
 
 
-def build(config: VaeConfig | GanConfig | ClassifierConfig) -> Model:
-    return build_classifier(config, SIDE) if isinstance(config, ClassifierConfig) else build_generator(config, SIDE)
+def build(config: VaeConfig | GanConfig | ClassifierFitConfig) -> Model:
+    return build_classifier(config, SIDE) if isinstance(config, ClassifierFitConfig) else build_generator(config, SIDE)
 
 
-def allocated_peak(config: VaeConfig | GanConfig | ClassifierConfig, folder: Path) -> int:
+def allocated_peak(config: VaeConfig | GanConfig | ClassifierFitConfig, folder: Path) -> int:
     """The profiler's account of the bytes that the real trainer holds at once in a few steps and a checkpoint."""
     patches = toy_patches(2 * BATCH, SIDE)
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
@@ -50,12 +58,13 @@ def allocated_peak(config: VaeConfig | GanConfig | ClassifierConfig, folder: Pat
         VaeConfig(latent_dim=256, channels=16),
         VaeConfig(latent_dim=16, channels=64),
         GanConfig(latent_dim=128, channels=16),
-        ClassifierConfig(channels=16),
+        CnnConfig(channels=16),
+        ResnetConfig(),
     ],
-    ids=["vae", "vae-wide", "gan", "cnn"],
+    ids=["vae", "vae-wide", "gan", "cnn", "resnet"],
 )
 def test_the_estimate_is_within_5_percent_of_what_is_allocated(
-    config: VaeConfig | GanConfig | ClassifierConfig, tmp_path: Path
+    config: VaeConfig | GanConfig | ClassifierFitConfig, tmp_path: Path
 ) -> None:
     estimate = footprint("x", lambda: build(config), BATCH, SIDE, torch.float32)
     assert estimate.peak == pytest.approx(allocated_peak(config, tmp_path), rel=0.05)
@@ -115,6 +124,12 @@ def test_on_a_small_device_the_largest_preset_is_refused_with_what_would_fit(mon
 def test_where_activations_bind_the_advice_is_a_smaller_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     config = apply(PRESETS["vae-100"].config, [{"generator": {"batch_size": 4096}}])
     assert ask(config, monkeypatch, free=1 << 30)["advice"].startswith("--set generator.batch_size=")
+
+
+def test_no_batch_smaller_than_a_classifier_takes_is_advised(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = apply(PRESETS["baseline-resnet"].config, [{"data": {"crop": 96}, "classifier": {"batch_size": 64}}])
+    assert ask(config, monkeypatch, free=60 << 20)["advice"].startswith("--set classifier.batch_size=")
+    assert ask(config, monkeypatch, free=1 << 20)["advice"] == "no batch_size is small enough for this device"
 
 
 def test_what_fits_says_so_and_counts_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:

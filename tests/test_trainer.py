@@ -15,7 +15,15 @@ from engine.classifiers import build_classifier
 from engine.finite import DeviceGuard, Guard, HostGuard
 from engine.generators import build_generator
 from engine.generators.base import Loss, Model, Phase, parameters_of
-from engine.spec.config import ClassifierConfig, FitConfig, GanConfig, TrainingConfig, VaeConfig
+from engine.spec.config import (
+    ClassifierFitConfig,
+    CnnConfig,
+    FitConfig,
+    GanConfig,
+    ResnetConfig,
+    TrainingConfig,
+    VaeConfig,
+)
 from engine.spec.errors import ConfigError, Diverged
 from engine.trainer import Trainer
 
@@ -25,15 +33,16 @@ MODELS: dict[str, FitConfig] = {
     "wgan": GanConfig(
         loss="wasserstein", latent_dim=4, channels=2, embedding_dim=3, discriminator_norm="none", gradient_penalty=10
     ),
-    "classifier": ClassifierConfig(channels=2, flips=True, colour_jitter=0.1),
+    "cnn": CnnConfig(channels=2, flips=True, colour_jitter=0.1),
+    "resnet": ResnetConfig(channels=2, colour_jitter=0.1),
 }
 
 
 def toy_trainer(config: FitConfig, seed: int = 0) -> Trainer:
     torch.manual_seed(seed)
     model: Model
-    model = build_classifier(config, 16) if isinstance(config, ClassifierConfig) else build_generator(config, 16)  # type: ignore[arg-type]
-    return Trainer(model, TrainingBatches(toy_patches(), 8, seed, CPU), TrainingConfig(), seed, CPU)
+    model = build_classifier(config, 16) if isinstance(config, ClassifierFitConfig) else build_generator(config, 16)  # type: ignore[arg-type]
+    return Trainer(model, TrainingBatches(toy_patches(), 8, seed, CPU), TrainingConfig(), seed, CPU, steps=13)
 
 
 def advance(trainer: Trainer, steps: int) -> Trainer:

@@ -10,7 +10,12 @@ from engine.spec.config import ClassifierConfig
 if TYPE_CHECKING:
     from engine.classifiers.base import Classifier
 
-CLASSIFIERS: Mapping[str, str] = MappingProxyType({"cnn": "engine.classifiers.cnn:Cnn"})
+CLASSIFIERS: Mapping[str, str] = MappingProxyType(
+    {
+        "cnn": "engine.classifiers.cnn:Cnn",
+        "resnet": "engine.classifiers.resnet:Resnet",
+    }
+)
 
 
 def build_classifier(config: ClassifierConfig, side: int) -> "Classifier":

@@ -1,7 +1,14 @@
 """Augmentations of a batch of images (B, 3, H, W), drawn from PyTorch's own generator."""
 
+from typing import Final
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+STAINS: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
+"""Optical densities of red, green and blue of haematoxylin, eosin and a third stain (Ruifrok & Johnston 2001)."""
+_DARKEST: Final = 1 / 512
+"""Transmission taken for none at all: less than half a grey level, so that no byte changes by it."""
 
 
 def augment(images: Tensor, flips: bool, jitter: float) -> Tensor:
@@ -26,3 +33,42 @@ def shift_colours(images: Tensor, amount: float) -> Tensor:
     shape = (len(images), images.shape[1], 1, 1)
     gain, offset = (torch.empty(shape, device=images.device).uniform_(-amount, amount) for _ in range(2))
     return (images * (1 + gain) + offset).clamp(-1, 1)
+
+
+class StainJitter(nn.Module):
+    """Each stain of each image with a gain in 1 ± amount and an offset in ± amount of optical density.
+
+    As Tellez et al. (2018, 2019) perturb the stains that colour deconvolution gives: haematoxylin, eosin and what is
+    left over. The densities here are natural logarithms.
+    """
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self._amount = amount
+        # Made once: on a GPU, constants made within a step would wait for the device.
+        self.stains: Tensor
+        self.separation: Tensor
+        stains = torch.tensor(STAINS)
+        self.register_buffer("stains", stains, persistent=False)
+        self.register_buffer("separation", torch.linalg.inv(stains), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        shape = (2, len(images), len(STAINS))
+        gain, offset = torch.empty(shape, device=images.device).uniform_(-self._amount, self._amount)
+        return change_stains(images, 1 + gain, offset, self.stains, self.separation)
+
+
+def change_stains(images: Tensor, gain: Tensor, offset: Tensor, stains: Tensor, separation: Tensor) -> Tensor:
+    """Images in [-1, 1] with the density of each stain multiplied by `gain` (B, 3), and `offset` (B, 3) added; clamped.
+
+    By the law of Beer and Lambert the densities of `stains` (3, 3; a row for each) add up to the negative logarithm of
+    the light that comes through. `separation` is the inverse of `stains`.
+    """
+    # Half precision has too few digits for logarithms.
+    with torch.autocast(images.device.type, enabled=False):
+        through = separation @ (gain[:, :, None] * stains)
+        added = (offset @ stains)[:, None]
+        light = images.permute(0, 2, 3, 1).add(1).div_(2).clamp_(min=_DARKEST)
+        density = light.log_().neg_().flatten(1, 2)
+        changed = torch.baddbmm(added, density, through).neg_().exp_().mul_(2).sub_(1).clamp_(max=1)
+    return changed.view(light.shape).permute(0, 3, 1, 2)

@@ -7,13 +7,13 @@ from torch.nn import functional as F
 
 from engine.classifiers.augment import augment
 from engine.generators.base import Loss, Model, Phase, parameters_of
-from engine.spec.config import ClassifierConfig
+from engine.spec.config import ClassifierFitConfig
 
 
 class Classifier(Model):
     """One logit per patch, trained with binary cross-entropy."""
 
-    def __init__(self, config: ClassifierConfig) -> None:
+    def __init__(self, config: ClassifierFitConfig) -> None:
         super().__init__()
         self.config = config
 
@@ -21,11 +21,14 @@ class Classifier(Model):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of tumour for images (B, 3, H, W) in [-1, 1]."""
 
+    def augment(self, images: Tensor) -> Tensor:
+        """Images (B, 3, H, W) as they are trained on."""
+        return augment(images, flips=self.config.flips, jitter=self.config.colour_jitter)
+
     def phases(self) -> tuple[Phase, ...]:
         betas = (self.config.beta1, self.config.beta2)
         return (Phase("model", parameters_of(self), self.config.learning_rate, betas),)
 
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
-        images = augment(images, flips=self.config.flips, jitter=self.config.colour_jitter)
-        bce = F.binary_cross_entropy_with_logits(self(images).float(), labels.float())
+        bce = F.binary_cross_entropy_with_logits(self(self.augment(images)).float(), labels.float())
         return Loss(bce, {"bce": bce})

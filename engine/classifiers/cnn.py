@@ -4,13 +4,13 @@ from torch import Tensor, nn
 
 from engine.classifiers.base import Classifier
 from engine.generators.blocks import deepest_shape, down
-from engine.spec.config import ClassifierConfig
+from engine.spec.config import CnnConfig
 
 
 class Cnn(Classifier):
     """Conv(4, stride 2, padding 1) with ReLU, 16-32-64-128 channels by default, then Linear to one logit."""
 
-    def __init__(self, config: ClassifierConfig, side: int) -> None:
+    def __init__(self, config: CnnConfig, side: int) -> None:
         super().__init__(config)
         channels, height, width = deepest_shape(config.channels, side)
         self.encoder = down(3, config.channels, norm=False, activation=nn.ReLU)

@@ -25,6 +25,10 @@ class Phase:
     """Steps before its first."""
     weight_clip: float | None = None
     """Keep its parameters within ± this."""
+    weight_decay: float = 0.0
+    """AdamW's (Loshchilov & Hutter 2019): the share of each weight that goes per step, by the learning rate."""
+    schedule: Callable[[float], float] | None = None
+    """The learning rate as a share of `learning_rate`, by the share of the fit's steps that are done."""
 
     def is_due(self, step: int) -> bool:
         """Whether it takes part in step `step`, counted from 0."""
@@ -48,6 +52,9 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         """The loss of one phase on images (B, 3, H, W) in [-1, 1] and labels (B,) int64."""
+
+    def after_step(self, step: int) -> None:
+        """After every update of step `step`, counted from 0: what follows the weights, such as their average."""
 
 
 class Generator(Model):

@@ -1,8 +1,10 @@
 """RunConfig and its parts: what a run is made of, with every bound and description in one place."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
@@ -59,6 +61,9 @@ class FitConfig(Frozen):
 
     epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training patches.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Patches per step.")
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    """What `--quick` lowers settings to, where its rule for all models is not enough."""
 
 
 class NullConfig(Frozen):
@@ -153,10 +158,9 @@ class SynthesisConfig(Frozen):
     batch_size: int = Field(256, ge=1, le=65_536, description="Patches sampled or copied at once.")
 
 
-class ClassifierConfig(FitConfig):
-    """The classifier whose test AUC is the answer."""
+class ClassifierFitConfig(FitConfig):
+    """What every classifier states: the patches that it learns from, its steps, and what chooses its best epoch."""
 
-    kind: Literal["cnn"] = "cnn"
     train_on: Literal["real", "synthetic", "both"] = Field("synthetic", description="The patches it is trained on.")
     synthetic_proportion: float = Field(
         0.5, gt=0, lt=1, description="Share of synthetic patches when trained on both; all real ones are used."
@@ -178,6 +182,50 @@ class ClassifierConfig(FitConfig):
     validation_fraction: float = Field(
         0.25, gt=0, lt=1, description="Share of its own training set held out for validation."
     )
+
+
+class CnnConfig(ClassifierFitConfig):
+    """The study's classifier: four stride-2 convolutions."""
+
+    kind: Literal["cnn"] = "cnn"
+
+
+class ResnetConfig(ClassifierFitConfig):
+    """Pre-activation residual network (He et al. 2016) with flips and stain augmentation."""
+
+    kind: Literal["resnet"] = "resnet"
+    epochs: int = Field(12, ge=1, le=100_000, description="Passes over the training patches.")
+    # Batch normalisation over one patch would know nothing of the others.
+    batch_size: int = Field(32, ge=2, le=65_536, description="Patches per step.")
+    channels: int = Field(24, ge=1, le=1024, description="Channels of the first level; doubled at each further one.")
+    blocks: int = Field(1, ge=1, le=16, description="Residual blocks at each of four levels.")
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1, description="AdamW's highest step size, reached after a warm-up; it falls along a cosine."
+    )
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment.")
+    weight_decay: float = Field(
+        0.05, ge=0, le=1, description="AdamW's decay of the weights per unit of step size (Loshchilov & Hutter 2019)."
+    )
+    flips: bool = Field(True, description="Augment with the eight flips and quarter turns.")
+    stain_jitter: float = Field(
+        0.2,
+        ge=0,
+        le=0.9,
+        description="Augment each patch's stains with gains and offsets of optical density up to this.",
+    )
+
+
+def _cnn_unless_told(value: object) -> object:
+    return {"kind": "cnn", **value} if isinstance(value, dict) else value
+
+
+ClassifierConfig = Annotated[
+    CnnConfig | ResnetConfig,
+    Field(discriminator="kind"),
+    # There was one kind of classifier before there were others, and it did not have to be named.
+    BeforeValidator(_cnn_unless_told),
+]
 
 
 class EvaluationConfig(Frozen):
@@ -218,7 +266,7 @@ class RunConfig(Frozen):
     )
     synthesis: SynthesisConfig = Field(default=SynthesisConfig(), description="The synthetic training set.")
     classifier: ClassifierConfig = Field(
-        default=ClassifierConfig(train_on="real"), description="The classifier whose test AUC is the answer."
+        default=CnnConfig(train_on="real"), description="The classifier whose test AUC is the answer."
     )
     evaluation: EvaluationConfig = Field(
         default=EvaluationConfig(), description="How the classifier is tested on real patches."

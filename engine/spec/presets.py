@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from engine.spec.config import ClassifierConfig, GanConfig, GeneratorConfig, NullConfig, RunConfig, VaeConfig
+from engine.spec.config import (
+    CnnConfig,
+    GanConfig,
+    GeneratorConfig,
+    NullConfig,
+    ResnetConfig,
+    RunConfig,
+    VaeConfig,
+)
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import Tree, apply, read_toml
 
@@ -49,7 +57,7 @@ def _vae(latent_dim: int, channels: int, study: StudyResult) -> Preset:
     return Preset(
         name,
         f"The study's conditional VAE: {latent_dim} latents, {channels} channels. {_VAE_CHANGES}",
-        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+        RunConfig(preset=name, generator=generator, classifier=CnnConfig(train_on="synthetic")),
         study,
     )
 
@@ -59,7 +67,7 @@ def _gan(generator: GanConfig, changes: str) -> Preset:
     return Preset(
         name,
         f"The study's conditional GAN with the {generator.loss} loss. {changes}",
-        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+        RunConfig(preset=name, generator=generator, classifier=CnnConfig(train_on="synthetic")),
         StudyResult(note="collapsed, never scored"),
     )
 
@@ -69,7 +77,7 @@ def _beyond_the_study(name: str, generator: GeneratorConfig, description: str) -
     return Preset(
         name,
         description,
-        RunConfig(preset=name, generator=generator, classifier=ClassifierConfig(train_on="synthetic")),
+        RunConfig(preset=name, generator=generator, classifier=CnnConfig(train_on="synthetic")),
     )
 
 
@@ -78,8 +86,14 @@ _BUILT_IN = (
         "baseline",
         "The study's classifier on real patches, no generator. Against the study: the split keeps slides and "
         "duplicates apart.",
-        RunConfig(preset="baseline", classifier=ClassifierConfig(train_on="real")),
+        RunConfig(preset="baseline", classifier=CnnConfig(train_on="real")),
         StudyResult(0.3576, 0.8491, 0.9225),
+    ),
+    Preset(
+        "baseline-resnet",
+        "A stronger classifier on real patches, no generator: a small pre-activation ResNet, trained on patches "
+        "flipped and with their stains perturbed.",
+        RunConfig(preset="baseline-resnet", classifier=ResnetConfig(train_on="real")),
     ),
     _vae(100, 16, StudyResult(40.67, 0.5531, 0.4328)),
     _vae(500, 16, StudyResult(26.81, 0.5496, 0.4814)),

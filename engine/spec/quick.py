@@ -1,10 +1,12 @@
 """`--quick`: the same run at a size that two CPU cores finish in three minutes."""
 
-from engine.spec.config import FitConfig, RunConfig
+from engine.spec.config import ClassifierFitConfig, FitConfig, RunConfig
 from engine.spec.resolve import Tree, apply
 
 TRAIN_PATCHES = 2400
 CLASSIFIER_EPOCHS = 12
+CLASSIFIER_SIZE = 24
+"""Channels times blocks that so many epochs are quick enough with."""
 GENERATOR_EPOCHS = 10
 CHANNELS = 64
 
@@ -15,16 +17,25 @@ def quick(config: RunConfig) -> RunConfig:
     if config.data.source == "tissue":
         tissue = config.data.tissue
         data["tissue"] = {"train": min(tissue.train, TRAIN_PATCHES), "test": min(tissue.test, TRAIN_PATCHES // 4)}
-    changes: Tree = {"data": data, "classifier": {"epochs": min(config.classifier.epochs, CLASSIFIER_EPOCHS)}}
+    changes: Tree = {"data": data, "classifier": _classifier(config.classifier)}
     if isinstance(config.generator, FitConfig):
         changes["generator"] = _generator(config.generator)
     return apply(config, [changes])
 
 
-def _generator(config: FitConfig) -> Tree:
+def _classifier(config: ClassifierFitConfig) -> Tree:
     """Fewer epochs, and fewer channels in the largest networks."""
+    fewer = min(config.channels, CHANNELS)
+    size = fewer * getattr(config, "blocks", 1)
+    epochs = max(1, CLASSIFIER_EPOCHS * CLASSIFIER_SIZE // max(CLASSIFIER_SIZE, size))
+    return {"epochs": min(config.epochs, epochs), "channels": fewer}
+
+
+def _generator(config: FitConfig) -> Tree:
+    """Fewer epochs, fewer channels in the largest networks, and what this kind of generator says of itself."""
     channels, latents = getattr(config, "channels", None), getattr(config, "latent_dim", 0)
     fewer = min(channels or 0, CHANNELS)
     # A step costs about in proportion to the channels, and to the latents where these are many.
     epochs = max(1, GENERATOR_EPOCHS * 16 * 2000 // (max(16, fewer) * max(2000, latents)))
-    return {"epochs": min(config.epochs, epochs)} | ({"channels": fewer} if channels else {})
+    limits = {"epochs": epochs} | ({"channels": fewer} if channels else {}) | dict(config.quick)
+    return {name: min(getattr(config, name), limit) for name, limit in limits.items()}

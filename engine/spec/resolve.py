@@ -4,7 +4,8 @@ import difflib
 import json
 import tomllib
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from engine.spec.config import GeneratorConfig, RunConfig
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 
 Tree = dict[str, Any]
@@ -53,12 +54,12 @@ def dump(config: RunConfig) -> Tree:
 
 
 def merge(base: Tree, changes: Tree) -> Tree:
-    """A copy of `base` in which every leaf of `changes` replaces its own."""
+    """A copy of `base` in which every leaf of `changes` replaces its own; another kind of part lets some of it go."""
     merged = dict(base)
     for name, value in changes.items():
         old = merged.get(name)
-        if name == "generator" and isinstance(old, dict) and isinstance(value, dict):
-            old = _shared_with_kind(old, value.get("kind", old.get("kind")))
+        if isinstance(old, dict) and isinstance(value, dict) and name in kinds():
+            old = _kept(name, old, value.get("kind"))
         merged[name] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return merged
 
@@ -78,10 +79,11 @@ def parse_override(text: str) -> Tree:
 
 def apply(config: RunConfig, changes: Iterable[Tree]) -> RunConfig:
     """The config with changes laid over it, later ones winning, validated again as a whole."""
-    tree = dump(config)
+    # Taken together first: what is asked for is asked of the new kind, whichever is named first.
+    together: Tree = {}
     for change in changes:
-        tree = merge(tree, change)
-    return validate(tree)
+        together = merge(together, change)
+    return validate(merge(dump(config), together))
 
 
 def flatten(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -104,8 +106,24 @@ def differences(before: RunConfig, after: RunConfig) -> list[tuple[str, Any, Any
     ]
 
 
+def steps_between(before: RunConfig, after: RunConfig) -> list[tuple[str, Any]]:
+    """What to set, in this order, to come from one config to the other: kinds first, then what they leave different."""
+    tree, goal = dump(before), dump(after)
+    steps: list[tuple[str, Any]] = []
+    for name in kinds():
+        old, new = tree[name] or {}, goal[name]
+        if new is None and old:
+            steps.append((name, None))
+            tree[name] = None
+        elif new is not None and new["kind"] != old.get("kind"):
+            steps.append((f"{name}.kind", new["kind"]))
+            tree[name] = of_kind(name, old, new["kind"])
+    reached = dict(flatten(tree))
+    return steps + [(path, value) for path, value in flatten(goal) if path not in reached or reached[path] != value]
+
+
 def fields() -> Iterator[tuple[str, str]]:
-    """Dotted path and description of every setting, those of each generator included."""
+    """Dotted path and description of every setting, those of each kind of part included."""
     for path, field in _leaves(RunConfig):
         yield path, field.description or ""
 
@@ -127,15 +145,38 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield from _models(argument)
 
 
-def generator_models() -> dict[str, type[BaseModel]]:
-    """The config model of each generator, by its kind."""
-    return {model.model_fields["kind"].default: model for model in _models(GeneratorConfig)}
+@cache
+def kinds() -> Mapping[str, Mapping[str, type[BaseModel]]]:
+    """The parts that come in kinds, such as the generator, and the config model of each kind by its name."""
+    parts = {name: list(_models(field.annotation)) for name, field in RunConfig.model_fields.items()}
+    return {
+        name: {model.model_fields["kind"].default: model for model in models}
+        for name, models in parts.items()
+        if len(models) > 1
+    }
 
 
-def _shared_with_kind(old: Tree, kind: object) -> Tree:
-    """Settings that survive a change of generator: those that the new kind has too."""
-    model = generator_models().get(str(kind))
-    return {name: value for name, value in old.items() if model is None or name in model.model_fields}
+def of_kind(part: str, old: Tree, kind: str) -> Tree:
+    """All settings of a part as this kind of it has them: its defaults, and what is kept of another kind's."""
+    return _defaults(kinds()[part][kind]) | _kept(part, old, kind) | {"kind": kind}
+
+
+def _kept(part: str, old: Tree, kind: object) -> Tree:
+    """The settings that survive a change of kind: those that both have, if they were not left at their default.
+
+    What was left there takes the new kind's, so that a kind is the same wherever it is asked for.
+    """
+    before, after = (kinds()[part].get(str(name)) for name in (old.get("kind"), kind))
+    if before is None or after is None or before is after:
+        return old
+    left = {
+        name for name, value in _defaults(before).items() if name not in after.model_fields or old.get(name) == value
+    }
+    return {name: value for name, value in old.items() if name not in left}
+
+
+def _defaults(model: type[BaseModel]) -> Tree:
+    return {name: field.default for name, field in model.model_fields.items()}
 
 
 def _parse_value(path: str, text: str) -> Any:
@@ -158,10 +199,10 @@ def _explain(detail: ErrorDetails) -> str:
         case "extra_forbidden":
             return f"{path}: unknown; {_nearest(path)}"
         case "union_tag_not_found":
-            return f"{path}.kind: needed to know which generator; one of {', '.join(generator_models())}"
+            return f"{path}.kind: needed to know which {path}; one of {', '.join(kinds()[path])}"
         case "union_tag_invalid":
             tag = _shown(detail["ctx"]["tag"])
-            return f"{path}.kind: {tag} is not a generator; one of {', '.join(generator_models())}"
+            return f"{path}.kind: {tag} is not a {path}; one of {', '.join(kinds()[path])}"
         case "value_error":
             return f"{path}: {detail['ctx']['error']}" if path else str(detail["ctx"]["error"])
         case _:
@@ -173,7 +214,8 @@ def _nearest(path: str) -> str:
     """What to do about a setting of this name that is not there."""
     known = [name for name, _ in fields()]
     if path in known:
-        return "another kind of generator has it; set generator.kind as well"
+        part = path.partition(".")[0]
+        return f"another kind of {part} has it; set {part}.kind as well"
     near = difflib.get_close_matches(path, known, n=1, cutoff=0.6)
     return f"did you mean {near[0]}?" if near else "`histotui presets NAME` lists all settings"
 
@@ -185,10 +227,6 @@ def _shown(value: object) -> str:
 
 def _field_path(location: tuple[int | str, ...]) -> str:
     """The dotted path that a user writes: pydantic's without the union's tag."""
-    kinds = generator_models()
-    names = [
-        str(part)
-        for position, part in enumerate(location)
-        if not (position == 1 and location[0] == "generator" and part in kinds)
-    ]
-    return ".".join(names)
+    names = [str(name) for name in location]
+    tagged = len(names) > 1 and names[1] in kinds().get(names[0], ())
+    return ".".join(names[:1] + names[2:] if tagged else names)

@@ -68,7 +68,8 @@ def fit_classifier(context: Context, stage: str, patches: TrainingSet) -> None:
     seed_torch(context.device, seed, "weights")
     model = build_classifier(config, patches.fit.side)
     batches = TrainingBatches(patches.fit, config.batch_size, seed, context.device, "classifier.batch_size")
-    trainer = Trainer(model, batches, context.config.training, seed, context.device)
+    steps = config.epochs * batches.steps_per_epoch
+    trainer = Trainer(model, batches, context.config.training, seed, context.device, steps)
     selection = _BestEpoch(context, stage, model, patches)
     fit = Fit(context, stage, trainer, config.epochs, selection)
     fit.run()
