@@ -90,9 +90,20 @@ def test_a_known_stain_gets_the_density_asked_for(
     assert torch.allclose(changed(stained(*before), gain, offset), stained(*after), atol=1e-5)
 
 
-def test_pure_haematoxylin_of_twice_the_density_lets_the_square_of_the_light_through() -> None:
-    light = (changed(stained(1.0, 0.0, 0.0), (2.0, 1.0, 1.0), (0.0, 0.0, 0.0))[0, :, 0, 0] + 1) / 2
-    assert light.tolist() == pytest.approx([math.exp(-2 * 0.65), math.exp(-2 * 0.70), math.exp(-2 * 0.29)], rel=1e-4)
+@pytest.mark.parametrize(
+    ("gain", "offset", "densities"),
+    [
+        ((2.0, 1.0, 1.0), (0.0, 0.0, 0.0), (2 * 0.65, 2 * 0.70, 2 * 0.29)),
+        ((1.0, 1.0, 1.0), (0.0, 0.5, 0.0), (0.65 + 0.5 * 0.07, 0.70 + 0.5 * 0.99, 0.29 + 0.5 * 0.11)),
+        ((0.0, 1.0, 1.0), (0.0, 0.0, 1.0), (0.27, 0.57, 0.78)),
+    ],
+)
+def test_pure_haematoxylin_becomes_what_the_published_densities_say(
+    gain: tuple[float, ...], offset: tuple[float, ...], densities: tuple[float, ...]
+) -> None:
+    haematoxylin = 2 * torch.exp(-torch.tensor([0.65, 0.70, 0.29])) - 1
+    light = (changed(haematoxylin[None, :, None, None], gain, offset)[0, :, 0, 0] + 1) / 2
+    assert light.tolist() == pytest.approx([math.exp(-density) for density in densities], rel=1e-4)
 
 
 def test_less_than_no_stain_is_white() -> None:

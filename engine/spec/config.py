@@ -194,7 +194,7 @@ class ResnetConfig(ClassifierFitConfig):
     """Pre-activation residual network (He et al. 2016) with flips and stain augmentation."""
 
     kind: Literal["resnet"] = "resnet"
-    epochs: int = Field(12, ge=1, le=100_000, description="Passes over the training patches.")
+    epochs: int = Field(8, ge=1, le=100_000, description="Passes over the training patches.")
     # Batch normalisation over one patch would know nothing of the others.
     batch_size: int = Field(32, ge=2, le=65_536, description="Patches per step.")
     channels: int = Field(24, ge=1, le=1024, description="Channels of the first level; doubled at each further one.")

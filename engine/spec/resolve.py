@@ -167,7 +167,7 @@ def _kept(part: str, old: Tree, kind: object) -> Tree:
     What was left there takes the new kind's, so that a kind is the same wherever it is asked for.
     """
     before, after = (kinds()[part].get(str(name)) for name in (old.get("kind"), kind))
-    if before is None or after is None or before is after:
+    if before is None or after is None:
         return old
     left = {
         name for name, value in _defaults(before).items() if name not in after.model_fields or old.get(name) == value
