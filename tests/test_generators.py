@@ -16,11 +16,12 @@ from engine.generators.base import Generator, Passes, parameters_of
 from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_saturating_loss
 from engine.generators.vae import Vae, kl_to_standard_normal, squared_error
 from engine.randomness import generator as rng_at
-from engine.spec.config import GanConfig, GeneratorConfig, NullConfig, VaeConfig
+from engine.spec.config import DiffusionConfig, GanConfig, GeneratorConfig, NullConfig, VaeConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import kinds
 
 TOYS: dict[str, GeneratorConfig] = {
+    "diffusion": DiffusionConfig(channels=2, blocks=1, sampling_steps=2),
     "vae": VaeConfig(latent_dim=3, channels=2),
     "gan": GanConfig(latent_dim=3, channels=2, embedding_dim=4),
     "null": NullConfig(components=3),

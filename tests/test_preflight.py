@@ -18,6 +18,7 @@ from engine.progress import silent
 from engine.spec.config import (
     ClassifierFitConfig,
     CnnConfig,
+    DiffusionConfig,
     GanConfig,
     ResnetConfig,
     RunConfig,
@@ -58,10 +59,11 @@ def allocated_peak(config: VaeConfig | GanConfig | ClassifierFitConfig, folder: 
         VaeConfig(latent_dim=256, channels=16),
         VaeConfig(latent_dim=16, channels=64),
         GanConfig(latent_dim=128, channels=16),
+        DiffusionConfig(channels=16),
         CnnConfig(channels=16),
         ResnetConfig(),
     ],
-    ids=["vae", "vae-wide", "gan", "cnn", "resnet"],
+    ids=["vae", "vae-wide", "gan", "diffusion", "cnn", "resnet"],
 )
 def test_the_estimate_is_within_5_percent_of_what_is_allocated(
     config: VaeConfig | GanConfig | ClassifierFitConfig, tmp_path: Path

@@ -18,6 +18,7 @@ from engine.generators.base import Loss, Model, Phase, parameters_of
 from engine.spec.config import (
     ClassifierFitConfig,
     CnnConfig,
+    DiffusionConfig,
     FitConfig,
     GanConfig,
     ResnetConfig,
@@ -33,6 +34,7 @@ MODELS: dict[str, FitConfig] = {
     "wgan": GanConfig(
         loss="wasserstein", latent_dim=4, channels=2, embedding_dim=3, discriminator_norm="none", gradient_penalty=10
     ),
+    "diffusion": DiffusionConfig(channels=2, blocks=1),
     "cnn": CnnConfig(channels=2, flips=True, colour_jitter=0.1),
     "resnet": ResnetConfig(channels=2, colour_jitter=0.1),
 }

@@ -15,6 +15,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "vae": "engine.generators.vae:Vae",
         "gan": "engine.generators.gan:Gan",
         "null": "engine.generators.null:Null",
+        "diffusion": "engine.generators.diffusion:Diffusion",
     }
 )
 

@@ -143,7 +143,42 @@ class GanConfig(FitConfig):
         return self
 
 
-GeneratorConfig = Annotated[VaeConfig | GanConfig | NullConfig, Field(discriminator="kind")]
+class DiffusionConfig(FitConfig):
+    """Class-conditional diffusion in pixels (Karras et al. 2022)."""
+
+    kind: Literal["diffusion"] = "diffusion"
+    batch_size: int = Field(64, ge=1, le=65_536, description="Patches per step.")
+    channels: int = Field(64, ge=1, le=1024, description="Channels of the U-Net's first level; doubled at the others.")
+    blocks: int = Field(2, ge=1, le=16, description="Residual blocks of each of three levels, down and up alike.")
+    unshuffle: int = Field(
+        2, ge=1, le=4, description="Side of the blocks of pixels that become channels: 1, 2 or 4. Larger is faster."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of features dropped in each residual block.")
+    flips: bool = Field(True, description="Train on the eight flips and quarter turns.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
+    p_mean: float = Field(-1.2, ge=-10, le=10, description="Mean of ln σ, the noise that is trained at.")
+    p_std: float = Field(1.2, gt=0, le=10, description="Standard deviation of ln σ.")
+    ema_decay: float = Field(
+        0.9995, ge=0, lt=1, description="Decay per step of the averaged weights that patches are sampled with."
+    )
+    sampling_steps: int = Field(
+        18, ge=2, le=1000, description="Heun steps per patch; each but the last calls the network twice."
+    )
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType(
+        {"epochs": 12, "batch_size": 32, "channels": 16, "blocks": 1, "sampling_steps": 14}
+    )
+
+    @model_validator(mode="after")
+    def _blocks_of_pixels_halve_twice(self) -> Self:
+        if self.unshuffle == 3:
+            raise ValueError("generator.unshuffle: 3 does not divide every crop; set it to 1, 2 or 4")
+        return self
+
+
+GeneratorConfig = Annotated[VaeConfig | GanConfig | NullConfig | DiffusionConfig, Field(discriminator="kind")]
 
 
 class SynthesisConfig(Frozen):

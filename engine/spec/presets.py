@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from engine.spec.config import (
     CnnConfig,
+    DiffusionConfig,
     GanConfig,
     GeneratorConfig,
     NullConfig,
@@ -117,6 +118,12 @@ _BUILT_IN = (
         VaeConfig(latent_dim=100, prior="gaussian", conditional=False),
         "The network of vae-100 without the label, and for each class latents from a Gaussian with the mean and "
         "covariance of those that the encoder uses.",
+    ),
+    _beyond_the_study(
+        "diffusion",
+        DiffusionConfig(),
+        "Diffusion in pixels (Karras et al. 2022): a small U-Net takes noise away, trained on patches in all eight "
+        "orientations. Patches are sampled with averaged weights in 18 Heun steps, without guidance.",
     ),
 )
 

@@ -55,8 +55,9 @@ def _train(
     """Take every step; how many there were."""
     seed = mix(context.config.seed, STAGE)
     batches = TrainingBatches(patches, config.batch_size, seed, context.device, "generator.batch_size")
-    trainer = Trainer(model, batches, context.config.training, seed, context.device)
-    require_every_phase(model, config.epochs * batches.steps_per_epoch)
+    steps = config.epochs * batches.steps_per_epoch
+    trainer = Trainer(model, batches, context.config.training, seed, context.device, steps)
+    require_every_phase(model, steps)
     grids.epochs = config.epochs
     Fit(context, STAGE, trainer, config.epochs, grids).run()
     return {"step": trainer.step, "epochs": config.epochs}
