@@ -1,4 +1,9 @@
-"""Whether synthetic patches are copies of training patches, in any of the eight orientations."""
+"""Whether synthetic patches are copies of training patches, in any of the eight orientations.
+
+Distances are between pixels: copies are found through noise, but not once they are moved by a few pixels, and a
+generator whose samples are merely blurred has a lower ratio (0.66 for held-out PCam patches at an eighth of their
+resolution) at nearly the same share.
+"""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +27,7 @@ class Copying:
     """How much nearer to training patches synthetic ones are than held-out real ones."""
 
     share: float
-    """Of synthetic patches, those nearer than a quantile of the held-out ones: that quantile where nothing is copied."""
+    """Of synthetic patches, those nearer than a quantile of the held-out ones: that quantile if nothing is copied."""
     ratio: float
     """Median distance of synthetic patches over that of held-out ones; 0 for copies, about 1 without copying."""
 
