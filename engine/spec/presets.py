@@ -90,12 +90,6 @@ _BUILT_IN = (
         RunConfig(preset="baseline", classifier=CnnConfig(train_on="real")),
         StudyResult(0.3576, 0.8491, 0.9225),
     ),
-    Preset(
-        "baseline-resnet",
-        "A stronger classifier on real patches, no generator: a small pre-activation ResNet, trained on patches "
-        "flipped and with their stains perturbed.",
-        RunConfig(preset="baseline-resnet", classifier=ResnetConfig(train_on="real")),
-    ),
     _vae(100, 16, StudyResult(40.67, 0.5531, 0.4328)),
     _vae(500, 16, StudyResult(26.81, 0.5496, 0.4814)),
     _vae(2000, 16, StudyResult(4.317, 0.5165, 0.5065)),
@@ -124,6 +118,12 @@ _BUILT_IN = (
         DiffusionConfig(),
         "Diffusion in pixels (Karras et al. 2022): a small U-Net takes noise away, trained on patches in all eight "
         "orientations. Patches are sampled with averaged weights in 18 Heun steps, without guidance.",
+    ),
+    Preset(
+        "baseline-resnet",
+        "A stronger classifier on real patches, no generator: a small pre-activation ResNet, trained on patches "
+        "flipped and with their stains perturbed.",
+        RunConfig(preset="baseline-resnet", classifier=ResnetConfig(train_on="real")),
     ),
 )
 
