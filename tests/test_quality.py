@@ -1,12 +1,13 @@
 """Quality measures against other people's implementations, and on samples that are bad in a known way."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 import torch
 from prdc import compute_prdc
 from scipy.linalg import sqrtm
+from scipy.spatial.distance import cdist
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
@@ -15,7 +16,7 @@ from torchmetrics.functional.pairwise import pairwise_euclidean_distance
 from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
-from engine.quality import distances
+from engine.quality import distances, kernel
 from engine.quality.copying import copying, distances_to, thumbnails
 from engine.quality.detector import cross_fitted, detector_auc, fold_of
 from engine.quality.fidelity import beside_floor, fidelity
@@ -26,6 +27,15 @@ from engine.quality.samples import by_class, halves, standardised
 from engine.spec.errors import DataError
 
 SAME = {"rel": 1e-6, "abs": 0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Test processes beside each other would otherwise spend their time waiting for each other's threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def normal(count: int, seed: int, size: int = 8, shift: float = 0.0, scale: float = 1.0) -> Tensor:
@@ -108,13 +118,13 @@ def test_discrepancy_equals_torchmetrics() -> None:
 def test_discrepancy_of_unequal_numbers_equals_its_definition() -> None:
     real, synthetic = normal(6, 0, size=3), normal(4, 1, size=3)
 
-    def kernel(x: Tensor, y: Tensor) -> float:
+    def cubic(x: Tensor, y: Tensor) -> float:
         return (float(x @ y) / 3 + 1) ** 3
 
     def mean_of_pairs(rows: Tensor) -> float:
-        return float(np.mean([kernel(x, y) for i, x in enumerate(rows) for j, y in enumerate(rows) if i != j]))
+        return float(np.mean([cubic(x, y) for i, x in enumerate(rows) for j, y in enumerate(rows) if i != j]))
 
-    between = float(np.mean([kernel(x, y) for x in real for y in synthetic]))
+    between = float(np.mean([cubic(x, y) for x in real for y in synthetic]))
     expected = mean_of_pairs(real) + mean_of_pairs(synthetic) - 2 * between
     assert discrepancy(real, synthetic) == pytest.approx(expected, rel=1e-9)
 
@@ -127,6 +137,14 @@ def test_kernel_distance_is_a_mean_over_subsets_with_its_standard_error() -> Non
     whole = kernel_distance(real, synthetic, seed=3, subsets=2, size=300)
     assert whole.mean == pytest.approx(discrepancy(real, synthetic), rel=1e-9)
     assert whole.error == pytest.approx(0, abs=1e-9 * whole.mean)
+
+
+def test_standard_error_of_known_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([1.0, 2.0, 6.0])
+    monkeypatch.setattr(kernel, "discrepancy", lambda *_: next(values))
+    found = kernel_distance(normal(9, 0), normal(9, 1), seed=0, subsets=3, size=5)
+    assert found.mean == 3
+    assert found.error == pytest.approx((7 / 3) ** 0.5)
 
 
 def test_kernel_distance_depends_on_its_seed_alone() -> None:
@@ -177,6 +195,12 @@ def test_distances_in_blocks_equal_torchmetrics_and_scikit_learn() -> None:
     assert distances.squared_radii(left, 3, pairs=50 * 7).sqrt().numpy() == pytest.approx(theirs, rel=1e-9)
     theirs = NearestNeighbors(n_neighbors=1).fit(right.numpy()).kneighbors(left.numpy())[0][:, 0]
     assert distances.nearest(left, right, pairs=33 * 7).numpy() == pytest.approx(theirs, rel=1e-12)
+
+
+def test_distances_far_from_the_origin_keep_their_digits() -> None:
+    left, right = normal(20, 0) + 1e6, normal(30, 1) + 1e6
+    (_, block), *_ = distances.squared_distances(left, right)
+    assert block.sqrt().numpy() == pytest.approx(cdist(left.numpy(), right.numpy()), rel=1e-6)
 
 
 def test_neighbours_of_equal_sets_are_perfect() -> None:

@@ -5,6 +5,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+ORIENTATIONS: Final = 8
+"""Of a square patch: four turns, each seen from both sides."""
 STAINS: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 """Optical densities of red, green and blue of haematoxylin, eosin and a third stain (Ruifrok & Johnston 2001)."""
 _DARKEST: Final = 1 / 512
@@ -14,7 +16,7 @@ _DARKEST: Final = 1 / 512
 def augment(images: Tensor, flips: bool, jitter: float) -> Tensor:
     """Each patch in one of its eight orientations, and with its colours shifted, where asked for."""
     if flips:
-        images = dihedral(images, torch.randint(0, 8, (len(images),), device=images.device))
+        images = dihedral(images, torch.randint(0, ORIENTATIONS, (len(images),), device=images.device))
     if jitter:
         images = shift_colours(images, jitter)
     return images

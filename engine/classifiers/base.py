@@ -21,6 +21,14 @@ class Classifier(Model):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B,) of tumour for images (B, 3, H, W) in [-1, 1]."""
 
+    @abstractmethod
+    def activations(self, images: Tensor) -> Tensor:
+        """The last layer's input, place by place: (B, C, H', W') for images (B, 3, H, W) in [-1, 1]."""
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the classifier sees in images (B, 3, H, W) in [-1, 1]: its activations, averaged over places, (B, C)."""
+        return self.activations(images).mean((2, 3))
+
     def augment(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) as they are trained on."""
         return augment(images, flips=self.config.flips, jitter=self.config.colour_jitter)

@@ -17,5 +17,9 @@ class Cnn(Classifier):
         self.logit = nn.Linear(channels * height * width, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.logit(self.encoder(images).flatten(1))
+        logits: Tensor = self.logit(self.activations(images).flatten(1))
         return logits.squeeze(1)
+
+    def activations(self, images: Tensor) -> Tensor:
+        activations: Tensor = self.encoder(images)
+        return activations

@@ -36,9 +36,11 @@ class Resnet(Classifier):
         self.perturb_stains = StainJitter(config.stain_jitter)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = F.relu(self.norm(self.levels(self.stem(images))))
-        logits: Tensor = self.logit(features.mean((2, 3)))
+        logits: Tensor = self.logit(self.features(images))
         return logits.squeeze(1)
+
+    def activations(self, images: Tensor) -> Tensor:
+        return F.relu(self.norm(self.levels(self.stem(images))))
 
     def augment(self, images: Tensor) -> Tensor:
         images = super().augment(images)
