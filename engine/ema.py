@@ -15,7 +15,12 @@ class Average(nn.Module):
     def __init__(self, network: nn.Module, decay: float) -> None:
         """`decay` in [0, 1): the weight of what was; lower in the first steps, where what was is noise."""
         super().__init__()
-        self.network = copy.deepcopy(network).requires_grad_(False)
+        # Copied by hand: deepcopy asks tensors for their address, which those of the memory estimate do not have.
+        copies: dict[int, Tensor] = {
+            id(each): nn.Parameter(each.detach().clone(), requires_grad=False) for each in network.parameters()
+        }
+        copies |= {id(each): each.clone() for each in network.buffers()}
+        self.network = copy.deepcopy(network, copies)
         self._decay = decay
 
     @torch.no_grad()

@@ -113,7 +113,7 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
         ]
         return Footprint(
             stage=stage,
-            parameters=sum(parameter.numel() for parameter in model.parameters()),
+            parameters=sum(parameter.numel() for phase in optimizers for parameter in phase.parameters),
             weights=weights,
             optimizer=sum(tensor.nbytes for tensor in states),
             peak=max(

@@ -83,6 +83,13 @@ def test_parameters_weights_and_optimizer_are_counted() -> None:
     assert estimate.optimizer == 8 * parameters + steps
 
 
+def test_an_average_of_the_weights_is_counted_as_weights_and_not_as_parameters() -> None:
+    config = DiffusionConfig(channels=4)
+    trained = sum(parameter.numel() for phase in build(config).phases() for parameter in phase.parameters)
+    estimate = footprint("x", lambda: build(config), BATCH, SIDE, torch.float32)
+    assert (estimate.parameters, estimate.weights) == (trained, 2 * 4 * trained)
+
+
 def test_peak_memory_follows_what_is_freed() -> None:
     with PeakMemory() as memory:
         first = torch.zeros(1000)
