@@ -115,6 +115,19 @@ def gather_for(patches: Patches, batch_size: int, device: torch.device) -> Gathe
     return PinnedGather(patches, batch_size, device)
 
 
+class Batches(Protocol):
+    """What a model is trained on, step by step."""
+
+    steps_per_epoch: int
+    batch_size: int
+
+    def positions(self, step: int) -> NDArray[np.int64]:
+        """Which patches step `step` (from 0) is made of, (batch_size,) int64."""
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """What the model sees of them (B, ...) and their labels (B,) int64, on the device."""
+
+
 class TrainingBatches:
     """Shuffled batches without end; every epoch sees each patch at most once and leaves out what fills no batch."""
 

@@ -88,6 +88,8 @@ def _work(tree: Tree, patches: int) -> dict[str, float]:
     work = {"classifier": epochs * patches * parts[classifier["train_on"]]}
     if generator:
         work |= {"generator": generator.get("epochs", 1) * patches, "synthesis": ratio * patches}
+        if prior := generator.get("latent_prior"):
+            work["latent_prior"] = prior["epochs"] * patches
     if tree["evaluation"]["reference"] and classifier["train_on"] != "real":
         work["reference"] = epochs * patches
     return work
@@ -131,7 +133,7 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
 
 def _shape(tree: Tree, stage: str) -> Tree:
     """What decides a stage's speed: all but its length and its real numbers, which are rates and weights."""
-    owner = "generator" if stage in ("generator", "synthesis") else "classifier"
+    owner = "generator" if stage in ("generator", "latent_prior", "synthesis") else "classifier"
     settings = {**(tree[owner] or {}), "crop": tree["data"]["crop"], "owner": owner, **tree["training"]}
     ignored = {"epochs", "train_on", "validation", "log_every", "sample_every"}
     return {

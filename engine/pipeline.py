@@ -8,7 +8,7 @@ from engine.context import Context
 from engine.spec.config import RunConfig
 from engine.spec.events import StageFinished, StageStarted
 from engine.spec.run_folder import RunFolder
-from engine.stages import classifier, evaluation, generator, prepare, reference, synthesis
+from engine.stages import classifier, evaluation, generator, latent_prior, prepare, reference, synthesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ def _has_generator(config: RunConfig) -> bool:
     return config.generator is not None
 
 
+def _has_latent_prior(config: RunConfig) -> bool:
+    return hasattr(config.generator, "latent_prior")
+
+
 def _has_synthetic(config: RunConfig) -> bool:
     return config.has_synthetic
 
@@ -36,6 +40,7 @@ def _needs_reference(config: RunConfig) -> bool:
 STAGES = (
     Stage(prepare.STAGE, prepare.run, prepare.is_complete),
     Stage(generator.STAGE, generator.run, generator.is_complete, _has_generator),
+    Stage(latent_prior.STAGE, latent_prior.run, latent_prior.is_complete, _has_latent_prior),
     Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_synthetic),
     Stage(classifier.STAGE, classifier.run, classifier.is_complete),
     Stage(reference.STAGE, reference.run, reference.is_complete, _needs_reference),

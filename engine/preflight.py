@@ -20,12 +20,12 @@ from engine.data.inspection import probe
 from engine.data.packing import check_crop
 from engine.device import choose_device, compute_dtype, device_name, free_memory
 from engine.generators import build_generator
-from engine.generators.base import Model
+from engine.generators.base import LatentGenerator, Loss, Model, Phase
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
 from engine.spec.config import FitConfig, RunConfig
 from engine.spec.errors import ConfigError
-from engine.spec.resolve import apply, validate
+from engine.spec.resolve import apply, parse_override, validate
 from engine.trainer import require_gradients
 
 _CUDA_CONTEXT = 600 << 20
@@ -127,6 +127,22 @@ def copied_to_save(tensor: Tensor) -> int:
     return tensor.nbytes if tensor.dim() == 4 else 0
 
 
+class _OnLatents(Model):
+    """The prior of a generator in training, with the networks that its latents come from."""
+
+    def __init__(self, generator: LatentGenerator) -> None:
+        super().__init__()
+        self.generator = generator
+
+    def phases(self) -> tuple[Phase, ...]:
+        return self.generator.latent_prior.phases()
+
+    def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
+        with torch.no_grad():
+            latents = self.generator.latents(images, labels)
+        return self.generator.latent_prior.loss(phase, latents, labels)
+
+
 def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
     """What each model of a run takes, the generator first."""
     side = config.data.crop
@@ -134,11 +150,21 @@ def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
     if (generator := config.generator) is not None:
         batch_size = generator.batch_size if isinstance(generator, FitConfig) else 1
         found.append(footprint("generator", lambda: build_generator(generator, side), batch_size, side, dtype))
+    if isinstance(prior := getattr(generator, "latent_prior", None), FitConfig):
+        found.append(footprint("latent_prior", lambda: _prior_of(config), prior.batch_size, side, dtype))
     classifier = config.classifier
     found.append(
         footprint("classifier", lambda: build_classifier(classifier, side), classifier.batch_size, side, dtype)
     )
     return found
+
+
+def _prior_of(config: RunConfig) -> _OnLatents:
+    if config.generator is None or not isinstance(
+        model := build_generator(config.generator, config.data.crop), LatentGenerator
+    ):
+        raise ConfigError("generator: this kind has no latent prior to train")
+    return _OnLatents(model)
 
 
 def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any]:
@@ -201,16 +227,21 @@ def _beside_tensors(config: RunConfig, patches: int, device: torch.device) -> in
 def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
     """Settings that would fit: a smaller batch where activations bind, a narrower network where weights do."""
     generator = config.generator
-    owner = generator if generator is not None and needed.stage == "generator" else config.classifier
-    name = "batch_size" if needed.binds == "activations" else "channels"
+    owners = {
+        "generator": ("generator", generator),
+        "latent_prior": ("generator.latent_prior", getattr(generator, "latent_prior", None)),
+        "classifier": ("classifier", config.classifier),
+    }
+    path, owner = owners[needed.stage]
+    name = "batch_size" if needed.binds == "activations" else "width" if hasattr(owner, "width") else "channels"
     value = int(getattr(owner, name, 0)) // 2
     while value >= 1:
         try:
-            smaller = apply(config, [{needed.stage: {name: value}}])
+            smaller = apply(config, [parse_override(f"{path}.{name}={value}")])
         except ConfigError:
             break
         if max(each.peak for each in footprints(smaller, dtype)) <= available:
-            return f"--set {needed.stage}.{name}={value} would fit"
+            return f"--set {path}.{name}={value} would fit"
         value //= 2
     return f"no {name} is small enough for this device"
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from engine.batches import TrainingBatches
+from engine.batches import Batches
 from engine.checkpoints import State, prefixed
 from engine.device import forward_precision
 from engine.finite import NEVER, gradient_norm, guard_for
@@ -36,7 +36,7 @@ class Trainer:
     def __init__(
         self,
         model: Model,
-        batches: TrainingBatches,
+        batches: Batches,
         config: TrainingConfig,
         seed: int,
         device: torch.device,

@@ -12,11 +12,19 @@ from toys import toy_patches
 from engine.batches import to_bytes, to_float
 from engine.classifiers.augment import dihedral, shift_colours
 from engine.generators import GENERATORS, build_generator
-from engine.generators.base import Generator, Passes, parameters_of
+from engine.generators.base import Generator, LatentGenerator, Passes, Phase, parameters_of
 from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_saturating_loss
 from engine.generators.vae import Vae, kl_to_standard_normal, squared_error
 from engine.randomness import generator as rng_at
-from engine.spec.config import DiffusionConfig, GanConfig, GeneratorConfig, NullConfig, VaeConfig
+from engine.spec.config import (
+    DiffusionConfig,
+    FlowConfig,
+    GanConfig,
+    GeneratorConfig,
+    LatentFlowConfig,
+    NullConfig,
+    VaeConfig,
+)
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import kinds
 
@@ -24,6 +32,9 @@ TOYS: dict[str, GeneratorConfig] = {
     "diffusion": DiffusionConfig(channels=2, blocks=1, sampling_steps=2),
     "vae": VaeConfig(latent_dim=3, channels=2),
     "gan": GanConfig(latent_dim=3, channels=2, embedding_dim=4),
+    "latent-flow": LatentFlowConfig(
+        latent_dim=3, channels=2, latent_prior=FlowConfig(width=8, blocks=1, sampling_steps=2)
+    ),
     "null": NullConfig(components=3),
 }
 BLIND = VaeConfig(latent_dim=3, channels=2, prior="gaussian", conditional=False)
@@ -192,10 +203,15 @@ def test_discriminator_steps_leave_the_generator_without_gradient() -> None:
     assert all(parameter.grad is not None for parameter in parameters_of(model.discriminator))
 
 
+def phases_of(model: Generator) -> list[Phase]:
+    """The phases of a generator and, where it has one, of its latent prior."""
+    return [*model.phases(), *(model.latent_prior.phases() if isinstance(model, LatentGenerator) else ())]
+
+
 def test_phases_hold_every_parameter_once() -> None:
     for kind, config in TOYS.items():
         model = build_generator(config, 16)
-        held = [parameter for phase in model.phases() for parameter in phase.parameters]
+        held = [parameter for phase in phases_of(model) for parameter in phase.parameters]
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         assert len(held) == len({id(parameter) for parameter in held}) == len(trained), kind
 

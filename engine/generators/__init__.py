@@ -16,6 +16,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "gan": "engine.generators.gan:Gan",
         "null": "engine.generators.null:Null",
         "diffusion": "engine.generators.diffusion:Diffusion",
+        "latent-flow": "engine.generators.latent_flow:LatentFlow",
     }
 )
 

@@ -68,5 +68,30 @@ class Generator(Model):
         """One image per label, (B, 3, H, W), bounded by [-1, 1]. `rng` is a CPU generator that decides the sample."""
 
 
+class LatentPrior(Model):
+    """What latents are drawn from, trained once the networks that make and read them are done.
+
+    Its `loss` is given what the generator's `latents` makes of images, (B, ...), in the place of images.
+    """
+
+    def prepare(self, passes: Passes, rng: torch.Generator) -> None:
+        """Before the first step: compute what takes all latents at once, such as their scale."""
+
+
+class LatentGenerator(Generator):
+    """A generator in two parts: networks between images and latents, and after them what latents are drawn from."""
+
+    latent_prior: LatentPrior
+    """Trained in a stage of its own; none of its parameters are in the phases of the generator."""
+
+    @abstractmethod
+    def latents(self, images: Tensor, labels: Tensor) -> Tensor:
+        """What the prior learns of images (B, 3, H, W): (B, ...), in a dtype that is worth keeping all of them in."""
+
+    @abstractmethod
+    def reconstruct(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Images (B, 3, H, W) through their latents and back, bounded by [-1, 1]."""
+
+
 def parameters_of(*modules: nn.Module) -> tuple[nn.Parameter, ...]:
     return tuple(parameter for module in modules for parameter in module.parameters())

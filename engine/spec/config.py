@@ -178,7 +178,47 @@ class DiffusionConfig(FitConfig):
         return self
 
 
-GeneratorConfig = Annotated[VaeConfig | GanConfig | NullConfig | DiffusionConfig, Field(discriminator="kind")]
+class FlowConfig(FitConfig):
+    """Class-conditional flow matching over vectors (Lipman et al. 2023)."""
+
+    epochs: int = Field(120, ge=1, le=100_000, description="Passes over the latents of the training patches.")
+    batch_size: int = Field(512, ge=1, le=65_536, description="Latents per step.")
+    width: int = Field(768, ge=8, le=8192, description="Units of each hidden layer.")
+    blocks: int = Field(4, ge=1, le=64, description="Residual blocks.")
+    flips: bool = Field(True, description="Learn the latents of the eight flips and quarter turns of each patch.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's highest step size; it falls along a cosine.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="AdamW's decay of the second moment.")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="AdamW's decay of the weights per unit of step size.")
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay per step of the averaged weights that latents are sampled with."
+    )
+    sampling_steps: int = Field(40, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 100, "batch_size": 256, "width": 384})
+
+
+class LatentFlowConfig(FitConfig):
+    """A VAE that is blind to the label and, over its latents, class-conditional flow matching."""
+
+    kind: Literal["latent-flow"] = "latent-flow"
+    epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training patches for the VAE.")
+    latent_dim: int = Field(256, ge=1, le=65_536, description="Dimensions of the latent z.")
+    channels: int = Field(
+        32, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels."
+    )
+    learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size for the VAE.")
+    beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
+    kl_weight: float = Field(
+        0.05, ge=0, le=1000, description="Weight β of the KL term: low, for the flow makes up for what it leaves."
+    )
+    latent_prior: FlowConfig = Field(default=FlowConfig(), description="The flow that latents are drawn from.")
+
+
+GeneratorConfig = Annotated[
+    VaeConfig | GanConfig | NullConfig | DiffusionConfig | LatentFlowConfig, Field(discriminator="kind")
+]
 
 
 class SynthesisConfig(Frozen):

@@ -12,6 +12,7 @@ from engine.spec.config import (
     DiffusionConfig,
     GanConfig,
     GeneratorConfig,
+    LatentFlowConfig,
     NullConfig,
     ResnetConfig,
     RunConfig,
@@ -118,6 +119,12 @@ _BUILT_IN = (
         DiffusionConfig(),
         "Diffusion in pixels (Karras et al. 2022): a small U-Net takes noise away, trained on patches in all eight "
         "orientations. Patches are sampled with averaged weights in 18 Heun steps, without guidance.",
+    ),
+    _beyond_the_study(
+        "latent-flow",
+        LatentFlowConfig(),
+        "A VAE that is not told the label and hardly held to its prior; over its latents, with the label, flow "
+        "matching (Lipman et al. 2023) on patches in all eight orientations. It works without a GPU.",
     ),
     Preset(
         "baseline-resnet",

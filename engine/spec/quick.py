@@ -1,5 +1,7 @@
 """`--quick`: the same run at a size that two CPU cores finish in three minutes."""
 
+from collections.abc import Mapping
+
 from engine.spec.config import ClassifierFitConfig, FitConfig, RunConfig
 from engine.spec.resolve import Tree, apply
 
@@ -38,4 +40,13 @@ def _generator(config: FitConfig) -> Tree:
     # A step costs about in proportion to the channels, and to the latents where these are many.
     epochs = max(1, GENERATOR_EPOCHS * 16 * 2000 // (max(16, fewer) * max(2000, latents)))
     limits = {"epochs": epochs} | ({"channels": fewer} if channels else {}) | dict(config.quick)
+    return _lowered(config, limits) | _parts(config)
+
+
+def _parts(config: FitConfig) -> Tree:
+    """What the parts that are trained after it say of themselves."""
+    return {name: _lowered(part, part.quick) for name, part in config if isinstance(part, FitConfig)}
+
+
+def _lowered(config: FitConfig, limits: Mapping[str, int]) -> Tree:
     return {name: min(getattr(config, name), limit) for name, limit in limits.items()}

@@ -176,7 +176,10 @@ def _kept(part: str, old: Tree, kind: object) -> Tree:
 
 
 def _defaults(model: type[BaseModel]) -> Tree:
-    return {name: field.default for name, field in model.model_fields.items()}
+    return {
+        name: field.default.model_dump(mode="json") if isinstance(field.default, BaseModel) else field.default
+        for name, field in model.model_fields.items()
+    }
 
 
 def _parse_value(path: str, text: str) -> Any:

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.batches import TrainingBatches, in_order, to_bytes, to_float
@@ -13,7 +14,7 @@ from engine.context import Context
 from engine.data.patches import PatchSet
 from engine.fitting import Fit
 from engine.generators import build_generator
-from engine.generators.base import Generator
+from engine.generators.base import Generator, LatentGenerator
 from engine.pictures import grid_labels, save_grid
 from engine.progress import Report, silent
 from engine.randomness import generator as rng_at
@@ -26,6 +27,7 @@ from engine.stages import prepare
 from engine.trainer import Trainer
 
 STAGE = "generator"
+PRIOR_STAGE: Final = "latent_prior"
 _FIT_BATCH: Final = 256
 _FITTED_FOR_GRIDS: Final = 2048
 """Patches that what is fitted at once sees before a grid: enough to look at."""
@@ -41,7 +43,8 @@ def run(context: Context) -> None:
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
     model = build_generator(config, real.train.side).to(context.device)
-    grids = _SampleGrids(context, model, real.train)
+    epochs = config.epochs if isinstance(config, FitConfig) else 0
+    grids = SampleGrids(context, STAGE, model, real.train, epochs)
     meta = _train(context, model, config, real.train, grids) if isinstance(config, FitConfig) else {}
     fit(context, model, real.train, context.reporter(STAGE))
     if not meta:
@@ -50,7 +53,7 @@ def run(context: Context) -> None:
 
 
 def _train(
-    context: Context, model: Generator, config: FitConfig, patches: PatchSet, grids: "_SampleGrids"
+    context: Context, model: Generator, config: FitConfig, patches: PatchSet, grids: "SampleGrids"
 ) -> dict[str, Any]:
     """Take every step; how many there were."""
     seed = mix(context.config.seed, STAGE)
@@ -58,7 +61,6 @@ def _train(
     steps = config.epochs * batches.steps_per_epoch
     trainer = Trainer(model, batches, context.config.training, seed, context.device, steps)
     require_every_phase(model, steps)
-    grids.epochs = config.epochs
     Fit(context, STAGE, trainer, config.epochs, grids).run()
     return {"step": trainer.step, "epochs": config.epochs}
 
@@ -90,6 +92,15 @@ def require_every_phase(model: Generator, steps: int) -> None:
 
 def load(context: Context) -> Generator:
     """The trained generator, ready to sample."""
+    model = load_networks(context)
+    if isinstance(model, LatentGenerator):
+        prior = CheckpointFolder(context.folder.checkpoints / PRIOR_STAGE).load_final()
+        model.latent_prior.load_state_dict(dict(prior.tensors))
+    return model
+
+
+def load_networks(context: Context) -> Generator:
+    """What this stage has trained, without what a later one trains."""
     model = build_generator(generator_config(context), context.config.data.crop)
     model.load_state_dict(dict(CheckpointFolder(context.folder.checkpoints / STAGE).load_final().tensors))
     return model.to(context.device).eval()
@@ -101,33 +112,54 @@ def generator_config(context: Context) -> GeneratorConfig:
     return context.config.generator
 
 
-class _SampleGrids:
-    """After every so-many epochs, and the last, a grid of samples from the same latents, so that progress shows."""
+class SampleGrids:
+    """After every so-many epochs, and the last, a grid from the same latents, so that progress shows.
 
-    def __init__(self, context: Context, model: Generator, patches: PatchSet) -> None:
-        self._context, self._model, self.epochs = context, model, 0
+    Where there is nothing yet to draw latents from, it shows real patches through their latents and back.
+    """
+
+    def __init__(self, context: Context, stage: str, model: Generator, patches: PatchSet, epochs: int) -> None:
+        self._context, self._stage, self._model, self._epochs = context, stage, model, epochs
         some = permutation(len(patches), context.config.seed, "grid fit")[:_FITTED_FOR_GRIDS]
         self._some = patches.select(np.sort(some))
+        self._reconstructs = isinstance(model, LatentGenerator) and stage == STAGE
 
     def __call__(self, epoch: int, step: int) -> None:
-        if epoch % self._context.config.training.sample_every and epoch != self.epochs:
+        if epoch % self._context.config.training.sample_every and epoch != self._epochs:
+            return
+        if self._reconstructs:
+            self.save(step, f"real patches reconstructed after epoch {epoch}")
             return
         fit(self._context, self._model, self._some, silent)
         self.save(step, f"samples after epoch {epoch}")
 
     def save(self, step: int, what: str) -> None:
         """Write the grid and tell of it."""
-        path = self._context.folder.samples / STAGE / f"step-{step:06d}.png"
-        save_grid(path, self._samples())
+        path = self._context.folder.samples / self._stage / f"step-{step:06d}.png"
+        save_grid(path, self._images())
         relative = str(path.relative_to(self._context.folder.path))
         caption = f"{what}, normal above tumour"
-        self._context.events.write(ImageSaved(stage=STAGE, step=step, path=relative, caption=caption))
+        self._context.events.write(ImageSaved(stage=self._stage, step=step, path=relative, caption=caption))
 
     @torch.no_grad()
-    def _samples(self) -> Any:
+    def _images(self) -> Any:
         self._model.eval()
-        labels = torch.from_numpy(grid_labels()).to(self._context.device)
-        return to_bytes(self._model.sample(labels, rng_at(self._context.config.seed, "grid"))).cpu().numpy()
+        labels, rng = (
+            torch.from_numpy(grid_labels()).to(self._context.device),
+            rng_at(self._context.config.seed, "grid"),
+        )
+        if isinstance(self._model, LatentGenerator) and self._reconstructs:
+            images = self._model.reconstruct(self._real(grid_labels()), labels, rng)
+        else:
+            images = self._model.sample(labels, rng)
+        return to_bytes(images).cpu().numpy()
+
+    def _real(self, labels: NDArray[np.int64]) -> Tensor:
+        """Real patches of these classes, the first of each again where they are few, (B, 3, H, W) in [-1, 1]."""
+        own = [np.flatnonzero(self._some.own_labels == label) for label in (0, 1)]
+        rows = [own[label][place % len(own[label])] for place, label in enumerate(labels)]
+        images = self._some.images[self._some.rows[rows]]
+        return to_float(torch.from_numpy(images).to(self._context.device))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {}, {}

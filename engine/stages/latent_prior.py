@@ -1,0 +1,47 @@
+"""latent_prior: what a generator's latents are drawn from, trained on the latents of the real training patches."""
+
+from typing import Any
+
+from engine.checkpoints import CheckpointFolder, State
+from engine.context import Context
+from engine.fitting import Fit
+from engine.generators.base import LatentGenerator
+from engine.latents import LatentBatches, latents_of
+from engine.randomness import generator as rng_at
+from engine.randomness import mix, seed_torch
+from engine.spec.errors import ConfigError
+from engine.spec.run_folder import RunFolder
+from engine.stages import generator, prepare
+from engine.stages.generator import SampleGrids
+from engine.trainer import Trainer
+
+STAGE = generator.PRIOR_STAGE
+
+
+def is_complete(folder: RunFolder) -> bool:
+    return CheckpointFolder(folder.checkpoints / STAGE).is_final
+
+
+def run(context: Context) -> None:
+    """Encode every training patch, then train the prior for its own epochs; the last state is the result."""
+    real, model = prepare.load(context), _settled(context)
+    config: Any = getattr(context.config.generator, STAGE)
+    seed = mix(context.config.seed, STAGE)
+    latents = latents_of(model, real.train, config.flips, context.device, context.reporter(STAGE))
+    batches = LatentBatches(latents, real.train.own_labels, config.batch_size, seed, context.device)
+    model.latent_prior.prepare(batches.in_order, rng_at(seed, "prepare"))
+    steps = config.epochs * batches.steps_per_epoch
+    trainer = Trainer(model.latent_prior, batches, context.config.training, seed, context.device, steps)
+    grids = SampleGrids(context, STAGE, model, real.train, config.epochs)
+    Fit(context, STAGE, trainer, config.epochs, grids).run()
+    meta = {"step": trainer.step, "epochs": config.epochs}
+    CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.latent_prior.state_dict(), meta))
+
+
+def _settled(context: Context) -> LatentGenerator:
+    """The generator with its networks trained, and with a fresh prior."""
+    model = generator.load_networks(context)
+    if not isinstance(model, LatentGenerator):
+        raise ConfigError("generator: this kind has no latent prior to train")
+    seed_torch(context.device, mix(context.config.seed, STAGE), "weights")
+    return model
