@@ -55,6 +55,7 @@ def toy_passes(side: int, count: int = 40) -> Passes:
 @torch.no_grad()
 def fitted(config: GeneratorConfig, side: int) -> Generator:
     """A generator that has seen toy patches, as far as it takes them at once."""
+    torch.manual_seed(0)
     model = build_generator(config, side).eval()
     model.fit(toy_passes(side), rng_at(0))
     return model

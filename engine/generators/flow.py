@@ -96,6 +96,7 @@ class VelocityNet(nn.Module):
         self.condition = nn.Linear(width, 3 * width)
         self.first = nn.Linear(size, width)
         self.blocks = nn.ModuleList(_Block(width) for _ in range(blocks))
+        self.offset = nn.Parameter(torch.zeros(2 * width))
         self.last = nn.Linear(width, size)
 
     def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
@@ -106,7 +107,8 @@ class VelocityNet(nn.Module):
         x = self.first(x)
         for block in self.blocks:
             x = block(x, condition)
-        velocity: Tensor = self.last(F.layer_norm(x, x.shape[1:]))
+        gain, bias = (condition[:, : len(self.offset)] + self.offset).chunk(2, dim=1)
+        velocity: Tensor = self.last(adapted(x, gain, bias))
         return velocity
 
 
@@ -121,9 +123,13 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         gain, bias, gate = (condition + self.offset).chunk(3, dim=1)
-        hidden = torch.addcmul(bias, F.layer_norm(x, x.shape[1:]), 1 + gain)
-        hidden = self.second(F.silu(self.first(hidden)))
+        hidden = self.second(F.silu(self.first(adapted(x, gain, bias))))
         return torch.addcmul(x, hidden, 1 + gate)
+
+
+def adapted(x: Tensor, gain: Tensor, bias: Tensor) -> Tensor:
+    """Layer normalisation of vectors (B, W) with a gain, beside 1, and a bias of their own each."""
+    return torch.addcmul(bias, F.layer_norm(x, x.shape[1:]), 1 + gain)
 
 
 def between(noise: Tensor, data: Tensor, time: Tensor) -> Tensor:
