@@ -10,6 +10,7 @@ from engine.spec.errors import ConfigError
 
 _EXTRA = 10
 _ITERATIONS = 4
+_ROWS_PER_PART = 10
 
 
 class Moments:
@@ -74,6 +75,58 @@ class ClassGaussian(nn.Module):
         for label in range(CLASSES):
             mine = labels == label
             drawn[mine] = self.mean[label] + normal[mine] @ self.factor[label].mT
+        return drawn
+
+
+class ClassMixture(nn.Module):
+    """A mixture of full-covariance Gaussians for each class over vectors (D,); it draws nothing until it is fitted."""
+
+    weight: Tensor
+    mean: Tensor
+    factor: Tensor
+
+    def __init__(self, size: int, parts: int) -> None:
+        super().__init__()
+        self._parts = parts
+        self.register_buffer("weight", torch.full((CLASSES, parts), 1 / parts))
+        self.register_buffer("mean", torch.zeros(CLASSES, parts, size))
+        self.register_buffer("factor", torch.eye(size).repeat(CLASSES, parts, 1, 1))
+
+    def fit(self, vectors: Iterable[tuple[Tensor, Tensor]], noise: Callable[[], Tensor], seed: int) -> None:
+        """Fit vectors (B, D) with labels (B,) by expectation maximisation, all of them in memory at once.
+
+        `noise` as of `ClassGaussian.fit`. ConfigError where a class has fewer than ten for each part.
+        """
+        seen = [(rows.cpu(), labels.cpu()) for rows, labels in vectors]
+        rows, labels = (torch.cat(each) for each in zip(*seen, strict=True))
+        variances = noise().double().cpu()
+        for label in range(CLASSES):
+            self._fit_class(label, rows[labels == label], variances[label], seed)
+
+    def _fit_class(self, label: int, rows: Tensor, variances: Tensor, seed: int) -> None:
+        if len(rows) < _ROWS_PER_PART * self._parts:
+            raise ConfigError(
+                f"generator.mixture_parts: {self._parts} need {_ROWS_PER_PART * self._parts} training patches of a "
+                f"class and class {label} has {len(rows)}; set it to at most {len(rows) // _ROWS_PER_PART}"
+            )
+        # Importing it takes a second, and nothing else here needs it.
+        from sklearn.mixture import GaussianMixture
+
+        mixture = GaussianMixture(self._parts, covariance_type="full", random_state=seed, reg_covar=1e-4)
+        mixture.fit(rows.double().numpy())
+        self.weight[label] = torch.from_numpy(mixture.weights_)
+        self.mean[label] = torch.from_numpy(mixture.means_)
+        for part, covariance in enumerate(mixture.covariances_):
+            self.factor[label, part] = square_root(torch.from_numpy(covariance) + torch.diag(variances))
+
+    def draw(self, labels: Tensor, normal: Tensor, rng: torch.Generator) -> Tensor:
+        """Vectors (B, D) of these classes from standard normal draws (B, D); `rng` decides the part of each."""
+        part = torch.multinomial(self.weight.cpu()[labels.cpu()], 1, generator=rng).squeeze(1).to(labels.device)
+        drawn = torch.empty_like(normal)
+        for label in range(CLASSES):
+            for number in range(self._parts):
+                mine = (labels == label) & (part == number)
+                drawn[mine] = self.mean[label, number] + normal[mine] @ self.factor[label, number].mT
         return drawn
 
 

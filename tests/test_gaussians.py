@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine.gaussians import ClassGaussian, Moments, principal_components, square_root
+from engine.gaussians import ClassGaussian, ClassMixture, Moments, principal_components, square_root
 from engine.randomness import generator as rng_at
 from engine.spec.errors import ConfigError
 
@@ -87,3 +87,32 @@ def test_as_many_components_as_values_lose_nothing() -> None:
     rows = torch.randn(30, 6, generator=rng_at(2))
     mean, basis = principal_components(lambda: in_batches(rows), 6, rng_at(0))
     np.testing.assert_allclose(mean + (rows - mean) @ basis.mT @ basis, rows, atol=1e-4)
+
+
+def two_hills(count: int = 600) -> tuple[Tensor, Tensor]:
+    """For each class two hills in one dimension: a quarter of the rows about its left, the others about its right."""
+    labels = torch.arange(2).repeat_interleave(count)
+    left = torch.arange(2 * count) % 4 == 0
+    centres = torch.where(left, -8.0, 8.0) + 100 * labels
+    return (centres + torch.randn(2 * count, generator=rng_at(5)))[:, None], labels
+
+
+def test_a_mixture_draws_from_each_hill_by_its_weight() -> None:
+    rows, labels = two_hills()
+    mixture = ClassMixture(1, 2)
+    mixture.fit([(rows[:500], labels[:500]), (rows[500:], labels[500:])], lambda: torch.tensor([[0.0], [3.0]]), 0)
+    asked = torch.arange(2).repeat(20_000)
+    drawn = mixture.draw(asked, torch.randn(len(asked), 1, generator=rng_at(1)), rng_at(2)).squeeze(1)
+    for label, variance in ((0, 1.0), (1, 4.0)):
+        mine = drawn[asked == label] - 100 * label
+        assert float((mine < 0).float().mean()) == pytest.approx(0.25, abs=0.01)
+        assert float(mine[mine > 0].mean()) == pytest.approx(8, abs=0.15)
+        assert float(mine[mine > 0].var()) == pytest.approx(variance, rel=0.2)
+
+
+def test_a_mixture_of_more_parts_than_patches_allow_is_refused() -> None:
+    rows, labels = two_hills(30)
+    with pytest.raises(
+        ConfigError, match=r"generator\.mixture_parts: 4 need 40 .* class 0 has 30; set it to at most 3"
+    ):
+        ClassMixture(1, 4).fit([(rows, labels)], lambda: torch.zeros(2, 1), 0)

@@ -1,11 +1,12 @@
 """Class-conditional convolutional VAE at the study's architecture."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from engine.gaussians import ClassGaussian
+from engine.gaussians import ClassGaussian, ClassMixture
 from engine.generators.base import Generator, Loss, Passes, Phase, parameters_of
 from engine.generators.blocks import CLASSES, deepest_shape, down, label_planes, normal, one_hot, up
 from engine.spec.config import VaeConfig
@@ -15,8 +16,10 @@ class Vae(Generator):
     """Conditional VAE (Kingma & Welling 2014; Sohn et al. 2015): label planes on the input, one-hot label beside z.
 
     The decoder's last layer is linear, as in the study; `sample` clamps. What the study had not: latents may be drawn
-    from a Gaussian for each class, fitted to the encoder's (as two-stage VAEs fit their second stage: Dai & Wipf 2019,
-    Ghosh et al. 2020), and the networks need not be told the label.
+    from a Gaussian or a mixture for each class, fitted to the encoder's (as two-stage VAEs fit their second stage: Dai
+    & Wipf 2019, Ghosh et al. 2020); the networks need not be told the label; the variance of pixels may be learned, as
+    one number (Rybkin et al. 2021), and drawn from; amplitudes of spatial frequencies may have a term of their own
+    (after Jiang et al. 2021, without their focal weights).
     """
 
     def __init__(self, config: VaeConfig, side: int) -> None:
@@ -29,7 +32,9 @@ class Vae(Generator):
         self.to_log_var = nn.Linear(features, config.latent_dim)
         self.from_latent = nn.Linear(config.latent_dim + CLASSES, features)
         self.decoder = up(config.channels, activation=lambda: nn.LeakyReLU(0.2), last=nn.Identity())
-        self.prior = ClassGaussian(config.latent_dim) if config.prior == "gaussian" else None
+        self.prior = _prior(config)
+        if config.likelihood == "learned":
+            self.log_std = nn.Parameter(torch.full((), -0.5 * math.log(2)))
 
     def phases(self) -> tuple[Phase, ...]:
         betas = (self.config.beta1, self.config.beta2)
@@ -38,9 +43,17 @@ class Vae(Generator):
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         mu, log_var = self.encode(images, labels)
         z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
-        recon = squared_error(self.decode(z, labels).float(), images)
-        kl = kl_to_standard_normal(mu, log_var)
-        return Loss(recon + self.config.kl_weight * kl, {"recon": recon, "kl": kl})
+        decoded = self.decode(z, labels).float()
+        recon, kl = squared_error(decoded, images), kl_to_standard_normal(mu, log_var)
+        total, terms = recon + self.config.kl_weight * kl, {"recon": recon, "kl": kl}
+        if self.config.likelihood == "learned":
+            values = images[0].numel()
+            total = total - recon + negative_log_likelihood(recon, self.log_std, values)
+            terms["pixel_std"] = self.log_std.exp()
+        if self.config.spectral_weight:
+            terms["spectral"] = spectral_error(decoded, images)
+            total = total + self.config.spectral_weight * terms["spectral"]
+        return Loss(total, terms)
 
     def encode(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x, y), each (B, latent_dim)."""
@@ -69,16 +82,37 @@ class Vae(Generator):
                 count.index_add_(0, labels, torch.ones_like(labels, dtype=count.dtype)[:, None])
                 yield mu, labels
 
-        self.prior.fit(means(), lambda: spread / count)
+        if isinstance(self.prior, ClassMixture):
+            seed = int(torch.randint(2**31, (), generator=rng))
+            self.prior.fit(means(), lambda: spread / count, seed)
+        else:
+            self.prior.fit(means(), lambda: spread / count)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         z = normal(len(labels), self.config.latent_dim, rng, labels.device)
-        z = z if self.prior is None else self.prior.draw(labels, z)
-        return self.decode(z, labels).float().clamp(-1, 1)
+        if isinstance(self.prior, ClassMixture):
+            z = self.prior.draw(labels, z, rng)
+        elif self.prior is not None:
+            z = self.prior.draw(labels, z)
+        images = self.decode(z, labels).float()
+        if self.config.pixel_noise:
+            # A channel has twice the range here that the variance is learned in.
+            images = images + 2 * self.log_std.exp() * torch.randn(images.shape, generator=rng).to(images.device)
+        return images.clamp(-1, 1)
 
     def _no_label(self, labels: Tensor) -> Tensor:
         """What stands where the label would, the same for every patch: (B, CLASSES, 1, 1)."""
         return torch.full((len(labels), CLASSES, 1, 1), 1 / CLASSES, device=labels.device)
+
+
+def _prior(config: VaeConfig) -> ClassGaussian | ClassMixture | None:
+    match config.prior:
+        case "standard":
+            return None
+        case "gaussian":
+            return ClassGaussian(config.latent_dim)
+        case "mixture":
+            return ClassMixture(config.latent_dim, config.mixture_parts)
 
 
 def squared_error(reconstructed: Tensor, images: Tensor) -> Tensor:
@@ -89,3 +123,20 @@ def squared_error(reconstructed: Tensor, images: Tensor) -> Tensor:
 def kl_to_standard_normal(mu: Tensor, log_var: Tensor) -> Tensor:
     """KL(q(z | x) || N(0, I)) in nats, summed over dimensions; mean over the batch (Kingma & Welling 2014, B)."""
     return 0.5 * (mu.square() + log_var.exp() - 1 - log_var).sum() / len(mu)
+
+
+def negative_log_likelihood(squared_error: Tensor, log_std: Tensor, values: int) -> Tensor:
+    """-log N(x; mean, σ²·I) in nats of one image of so many values, but for the constant; (Rybkin et al. 2021, eq. 3).
+
+    With σ² = 1/2 it is the squared error, but for a constant.
+    """
+    return squared_error / (2 * (2 * log_std).exp()) + values * log_std
+
+
+def spectral_error(reconstructed: Tensor, images: Tensor) -> Tensor:
+    """Squared error between the amplitudes of all spatial frequencies, in the units of `squared_error`.
+
+    Phases are left out: texture counts for it, not where its parts are.
+    """
+    amplitudes = (torch.fft.fft2(each, norm="ortho").abs() for each in (reconstructed, images))
+    return squared_error(*amplitudes)

@@ -85,22 +85,39 @@ class VaeConfig(FitConfig):
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
     kl_weight: float = Field(1.0, ge=0, le=1000, description="Weight β of the KL term (Higgins et al. 2017).")
-    prior: Literal["standard", "gaussian"] = Field(
+    prior: Literal["standard", "gaussian", "mixture"] = Field(
         "standard",
-        description="What latents are drawn from: N(0, I), or for each class a Gaussian with the mean and covariance "
-        "of the latents that the encoder uses.",
+        description="What latents are drawn from: N(0, I), or for each class a Gaussian or a mixture of Gaussians "
+        "fitted to the latents that the encoder uses.",
     )
+    mixture_parts: int = Field(10, ge=2, le=100, description="Gaussians in a mixture, for each class.")
     conditional: bool = Field(
         True, description="Tell encoder and decoder the label. A decoder that knows it may paint a mark of its own."
     )
+    likelihood: Literal["fixed", "learned"] = Field(
+        "fixed",
+        description="Variance of pixels about the decoder's output: the study's, 1/2 in units in which a channel goes "
+        "from 0 to 1, or learned (Rybkin et al. 2021).",
+    )
+    pixel_noise: bool = Field(
+        False, description="Draw pixels from the learned likelihood, where samples are its mean otherwise."
+    )
+    spectral_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        description="Weight of the squared error between amplitudes of spatial frequencies, which blur lowers.",
+    )
 
     @model_validator(mode="after")
-    def _something_knows_the_class(self) -> Self:
+    def _parts_go_together(self) -> Self:
         if not self.conditional and self.prior == "standard":
             raise ValueError(
                 "neither the networks nor the prior would know the class: "
                 "set generator.conditional to true or generator.prior to 'gaussian'"
             )
+        if self.pixel_noise and self.likelihood == "fixed":
+            raise ValueError("pixel noise needs a variance that was learned: set generator.likelihood to 'learned'")
         return self
 
 
