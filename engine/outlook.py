@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engine.data.shares import LEAST, class_shares
 from engine.spec.config import RunConfig
 from engine.spec.events import EventReader, Resumed, RunStarted, StageFinished, read_first
 from engine.spec.resolve import Tree, dump
@@ -44,11 +45,25 @@ def expected_duration(config: RunConfig, patches: int, device: str, runs: Path) 
 
 def expected_training(config: RunConfig, data: Mapping[str, Any]) -> int:
     """How many training patches there should be, by what a look at the source has found."""
+    return sum(_expected_classes(config, data))
+
+
+def _expected_classes(config: RunConfig, data: Mapping[str, Any]) -> tuple[int, int]:
+    """How many normal and tumour training patches there should be; half of each where labels are not known yet."""
     splits: Mapping[str, int] = data["splits"]
     given = splits.get("train", 0) + splits.get("unassigned", 0)
     kept = "test" in splits and "train" in splits and config.data.split in ("auto", "official")
     every = given if kept else round(int(data["patches"]) * (1 - config.data.test_fraction))
-    return every if config.data.limit is None else min(every, config.data.limit)
+    most = every if config.data.limit is None else min(every, config.data.limit)
+    tumours = round(most * _tumour_part(data))
+    normal_share, tumour_share = class_shares(config.data)
+    return round(normal_share * (most - tumours)), round(tumour_share * tumours)
+
+
+def _tumour_part(data: Mapping[str, Any]) -> float:
+    counts = [count for split, count in data.get("counts", {}).items() if split in ("train", "unassigned")]
+    every = sum(count["normal"] + count["tumour"] for count in counts)
+    return sum(count["tumour"] for count in counts) / every if every else 0.5
 
 
 def cautions(config: RunConfig, data: Mapping[str, Any]) -> list[str]:
@@ -71,6 +86,12 @@ def _cautions(config: RunConfig, data: Mapping[str, Any]) -> Iterator[str]:
     if config.has_synthetic and classifier.train_on == "real":
         made = "made" if config.generator is not None else "taken"
         yield f"The synthetic patches are {made} and not trained on: classifier.train_on is 'real'."
+    normal, tumour = _expected_classes(config, data)
+    if class_shares(config.data) != (1, 1) and min(normal, tumour) < LEAST:
+        yield (
+            f"data.train_share and data.tumour_share leave about {normal} normal and {tumour} tumour patches to train "
+            "on: the run would fail; keep more of them."
+        )
     share = classifier.synthetic_proportion
     if classifier.train_on == "both" and share / (1 - share) > config.synthesis.ratio * 1.001:
         yield (

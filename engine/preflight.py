@@ -181,10 +181,10 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     patches = expected_patches(config, data)
     available, margin = free_memory(device), _beside_tensors(config, patches, device)
     fits = needed.peak + margin <= available
-    disk = _disk_bytes(config, found, patches)
+    training = expected_training(config, data)
+    disk = _disk_bytes(config, found, training)
     runs = str(arguments.get("runs", "."))
     free = shutil.disk_usage(_existing(runs)).free
-    training = expected_training(config, data)
     missing = [] if earlier is None else shortage(config, earlier, training)
     duration = expected_duration(config, training, f"{device} ({device_name(device)})", Path(runs))
     return {
@@ -246,11 +246,11 @@ def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.d
     return f"no {name} is small enough for this device"
 
 
-def _disk_bytes(config: RunConfig, found: list[Footprint], patches: int) -> int:
+def _disk_bytes(config: RunConfig, found: list[Footprint], training: int) -> int:
     """Synthetic patches, and the checkpoints that lie there at once."""
     synthetic = 0
     if config.has_synthetic:
-        synthetic = int(patches * config.synthesis.ratio) * config.data.crop**2 * 3
+        synthetic = int(training * config.synthesis.ratio) * config.data.crop**2 * 3
     return synthetic + _CHECKPOINTS_AT_ONCE * max(each.weights + each.optimizer for each in found)
 
 

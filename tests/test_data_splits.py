@@ -1,5 +1,6 @@
 """Who trains and who tests: by the source, by slide or by hash, and never on both sides."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from engine.data.grouping import held_out, side_by_hash
 from engine.data.pack import Pack
 from engine.data.packing import pack
 from engine.data.patches import PatchSet
-from engine.data.splits import divide
+from engine.data.splits import Division, divide
 from engine.spec.config import DataConfig
 from engine.spec.errors import ConfigError, DataError
 
@@ -166,6 +167,61 @@ def test_limit_picks_the_same_patches_whatever_their_names(root: Path) -> None:
         rows = divide(packed, settings.model_copy(update={"limit": 12})).train
         picked.append({row.tobytes() for row in packed.sha1[rows]})
     assert picked[0] == picked[1] and len(picked[0]) == 12
+
+
+def shared(packed: Pack, settings: DataConfig, **shares: float) -> Division:
+    return divide(packed, settings.model_copy(update=shares))
+
+
+def test_a_share_keeps_the_ratio_and_leaves_test_and_validation_alone(root: Path) -> None:
+    images, _ = small(200)
+    labels = (np.arange(200) % 4 == 0).astype(np.uint8)
+    settings = folders(root, "f", train=(images, labels), valid=small(20, 2), test=small(60, 1))
+    packed = pack(settings)
+    whole, part = divide(packed, settings), shared(packed, settings, train_share=0.3)
+    assert (len(part.train), packed.labels[part.train].sum()) == (60, 15)
+    assert np.array_equal(part.test, whole.test) and np.array_equal(part.valid, whole.valid)
+    assert part.fingerprint != whole.fingerprint
+    assert sorted(part.train) == part.train.tolist()
+    fewer_tumours = shared(packed, settings, train_share=0.5, tumour_share=0.2)
+    assert (len(fewer_tumours.train), packed.labels[fewer_tumours.train].sum()) == (75 + 5, 5)
+
+
+def test_what_a_smaller_share_keeps_is_in_every_larger_one(root: Path) -> None:
+    settings = folders(root, "f", train=small(200), test=small(8, 1))
+    packed = pack(settings)
+    kept = [set(shared(packed, settings, train_share=share).train) for share in (0.02, 0.1, 0.11, 0.5, 1.0)]
+    assert all(smaller < larger for smaller, larger in pairwise(kept))
+    balanced = shared(packed, settings, train_share=0.5).train
+    scarce = shared(packed, settings, train_share=0.5, tumour_share=0.1).train
+    assert set(scarce) < set(balanced) and set(balanced) - set(scarce) <= set(np.flatnonzero(packed.labels))
+    other = set(shared(packed, settings, train_share=0.1, share_seed=1).train)
+    assert len(other) == 20 and other != kept[1]
+
+
+def test_a_share_is_of_patches_from_all_slides_and_keeps_repeats_together(root: Path) -> None:
+    images, labels = small(40)
+    images, labels = np.concatenate([images, images]), np.concatenate([labels, labels])
+    settings = folders(root, "f", train=(images, labels), test=small(8, 1))
+    packed = pack(settings)
+    kept = packed.sha1[shared(packed, settings, train_share=0.5).train]
+    assert len(kept) == 40 and len(np.unique(kept, axis=0)) == 20
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"train_share": 0.02}, "data.train_share 0.02: 3 of 150 normal and 1 of 50 tumour"),
+        ({"tumour_share": 0.01}, "data.train_share 1 and data.tumour_share 0.01: 150 of 150 normal and 0 of 50 tumour"),
+    ],
+)
+def test_a_share_that_leaves_too_few_of_a_class_is_refused(root: Path, shares: dict[str, float], said: str) -> None:
+    images, _ = small(200)
+    labels = (np.arange(200) % 4 == 0).astype(np.uint8)
+    settings = folders(root, "f", train=(images, labels), test=small(8, 1))
+    with pytest.raises(ConfigError, match=said):
+        shared(pack(settings), settings, **shares)
+    assert len(shared(pack(settings), settings, train_share=0.04).train) == 6 + 2
 
 
 def test_one_class_only_is_an_error(root: Path) -> None:

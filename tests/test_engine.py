@@ -103,6 +103,25 @@ def test_a_whole_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
         assert predictions["answer_probabilities"].shape == predictions["answer_labels"].shape == (60,)
 
 
+def test_generator_and_classifier_see_the_share_alone_and_are_tested_as_ever(tmp_path: Path) -> None:
+    whole, part = (
+        make_run(tmp_path / name, "vae-100", {"data": {"train_share": share, "tumour_share": share}})
+        for name, share in (("whole", 1.0), ("part", 0.5))
+    )
+    assert main([str(whole.path)]) == main([str(part.path)]) == 0
+    seen, half = (json.loads((run.data / "manifest.json").read_text()) for run in (whole, part))
+    assert half["test_fingerprint"] == seen["test_fingerprint"] and half["counts"]["test"] == seen["counts"]["test"]
+    normal, tumour = (
+        round(seen["counts"]["train"][word] * share) for word, share in (("normal", 0.5), ("tumour", 0.25))
+    )
+    assert half["counts"]["train"] == {"normal": normal, "tumour": tumour}
+    answer, reference, _ = read_score_trees(part.scores)
+    assert answer["n_test"] == reference["n_test"] == 60 and reference["n_train"] < normal + tumour
+    learned_from = np.load(part.synthetic / "learned_from.npy", allow_pickle=False)
+    made = np.load(part.synthetic / "labels.npy", allow_pickle=False)
+    assert len(learned_from) == len(made) == normal + tumour and made.sum() == tumour
+
+
 def test_scores_say_what_was_trained_on_what_and_tested_on_what(tmp_path: Path) -> None:
     run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}})
     main([str(run.path)])

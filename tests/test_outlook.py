@@ -97,9 +97,28 @@ def test_training_patches_are_counted(splits: dict[str, int], changes: dict[str,
     assert expected_training(config, {"splits": splits, "patches": 1000}) == patches
 
 
+COUNTS = {"train": {"normal": 700, "tumour": 200}, "test": {"normal": 1, "tumour": 99}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts", "patches"),
+    [
+        ({"train_share": 0.1}, COUNTS, 70 + 20),
+        ({"train_share": 0.1}, {}, 45 + 45),
+        ({"tumour_share": 0.25}, COUNTS, 700 + 50),
+        ({"train_share": 0.5, "tumour_share": 0.25}, COUNTS, 350 + 25),
+        ({"limit": 90, "train_share": 0.5}, COUNTS, 35 + 10),
+    ],
+)
+def test_shares_are_counted_class_by_class(changes: dict[str, Any], counts: dict[str, Any], patches: int) -> None:
+    data = {"splits": {"train": 900, "test": 100}, "patches": 1000, "counts": counts}
+    assert expected_training(apply(RunConfig(), [{"data": changes}]), data) == patches
+
+
 @pytest.mark.parametrize(
     ("changes", "found", "said"),
     [
+        ({"data": {"tumour_share": 0.3}}, {}, "leave about 5 normal and 1 tumour patches to train on"),
         ({}, {"provenance": "tissue"}, "say nothing about real tissue"),
         ({}, {"provenance": "synthetic"}, "synthetic patches of another run"),
         ({}, {"splits": {"unassigned": 9}}, "patches of one slide may be in training and in test"),

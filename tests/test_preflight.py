@@ -168,4 +168,4 @@ def test_a_crop_larger_than_the_patches_is_refused_before_the_run() -> None:
 def test_the_disk_that_a_limited_run_needs_is_that_of_its_patches(monkeypatch: pytest.MonkeyPatch) -> None:
     limited = apply(PRESETS["vae-100"].config, [{"data": {"limit": 400}}])
     whole = ask(PRESETS["vae-100"].config, monkeypatch, free=4 << 30)["disk_bytes"]
-    assert whole - ask(limited, monkeypatch, free=4 << 30)["disk_bytes"] == (10_000 - 500) * 64 * 64 * 3
+    assert whole - ask(limited, monkeypatch, free=4 << 30)["disk_bytes"] == (8000 - 400) * 64 * 64 * 3

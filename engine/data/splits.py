@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from engine.data.duplicates import Contents, conflicting, contents
 from engine.data.grouping import Groups, mixed, patch_groups, side_by_hash
 from engine.data.pack import Pack, fingerprint
+from engine.data.shares import shared
 from engine.data.sources.base import TEST, TRAIN, UNASSIGNED, VALID
 from engine.spec.config import DataConfig
 from engine.spec.errors import ConfigError, DataError
@@ -56,6 +57,7 @@ def divide(pack: Pack, config: DataConfig) -> Division:
         few = max(2, config.limit // 4)
         train, valid, test = _limited(pack, train, config.limit), _limited(pack, valid, few), _limited(pack, test, few)
     _check_classes(pack, train, "training", config)
+    train = shared(pack, train, config)
     _check_classes(pack, test, "test", config)
     used = np.concatenate([train, valid, test])
     uses = np.repeat(np.array([TRAIN, VALID, TEST], np.uint8), [len(train), len(valid), len(test)])

@@ -53,6 +53,18 @@ class DataConfig(Frozen):
     limit: int | None = Field(
         None, ge=2, description="At most so many training patches, and a quarter as many test patches."
     )
+    train_share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of the training patches that are used, class by class. Test and validation splits stay.",
+    )
+    tumour_share: float = Field(
+        1.0, gt=0, le=1, description="Share of these tumour training patches that are used, for classes out of balance."
+    )
+    share_seed: int = Field(
+        0, ge=0, le=2**31 - 1, description="Which patches a share keeps; a smaller share's are in every larger one."
+    )
     tissue: TissueConfig = Field(default=TissueConfig(), description="The built-in tissue, where it is the source.")
 
 

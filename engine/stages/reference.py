@@ -66,7 +66,8 @@ def _stage_with_real_classifier(folder: RunFolder) -> str | None:
 def _recipe(config: RunConfig) -> tuple[object, ...]:
     """Everything that decides a classifier trained on real patches, the data's content aside."""
     neutral = config.classifier.model_copy(update={"train_on": "real", "synthetic_proportion": 0.5})
-    # Where patches come from does not matter when they are the same.
-    data = config.data.model_dump(exclude={"source", "tissue", "broken", "broken_limit"})
+    # Where patches come from and how they were chosen does not matter when they are the same.
+    chosen = {"train_share", "tumour_share", "share_seed"}
+    data = config.data.model_dump(exclude={"source", "tissue", "broken", "broken_limit", *chosen})
     precision = (config.training.precision, config.training.deterministic, config.training.threads, config.device)
     return neutral, tuple(sorted(data.items())), precision, config.seed
