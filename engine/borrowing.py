@@ -22,13 +22,15 @@ from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
 from engine.stages.prepare import RealPatches
 
+RECONSTRUCTED: Final = "reconstructed"
+"""What a set's patches are called where they are reconstructions of training patches, and not `synthetic` samples."""
 _SURELY_FEWER: Final = 0.9
 """How many patches are left of those that a look at a source counts is known to a few per cent only."""
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierSet:
-    """The synthetic set of an earlier run. `origin` has the run that made it and, where it says so, preset and seed."""
+    """The synthetic set of an earlier run. `origin` has the run that made it and what else it says of its making."""
 
     run: RunFolder
     patches: SyntheticSet
@@ -56,7 +58,13 @@ def open_earlier(config: RunConfig) -> EarlierSet:
             f"synthesis.source {source}: its patches have {patches.side} pixels and data.crop is {crop}; "
             "set data.crop to the same, or take another run's"
         )
-    return EarlierSet(run, patches, _origin(run))
+    origin = _origin(run)
+    if origin.get("patches") == RECONSTRUCTED and config.classifier.train_on != "synthetic":
+        raise ConfigError(
+            f"synthesis.source {source}: its patches are reconstructions, and what they teach alone is the question: "
+            "set classifier.train_on to 'synthetic', or take another run's"
+        )
+    return EarlierSet(run, patches, origin)
 
 
 def shortage(config: RunConfig, earlier: EarlierSet, training: int) -> Iterator[str]:
@@ -99,7 +107,7 @@ def _origin(run: RunFolder) -> dict[str, Any]:
     except (OSError, ValueError):
         manifest = None
     said = manifest if isinstance(manifest, dict) else {}
-    return {"run": run.id} | {name: said[name] for name in ("run", "preset", "seed") if name in said}
+    return {"run": run.id} | {name: said[name] for name in ("run", "preset", "seed", "patches") if name in said}
 
 
 def _tested_alike(run: RunFolder, real: RealPatches) -> bool:

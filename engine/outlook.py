@@ -109,7 +109,7 @@ def _work(tree: Tree, patches: int) -> dict[str, float]:
     work = {"classifier": epochs * patches * parts[classifier["train_on"]]}
     if generator:
         work |= {"generator": generator.get("epochs", 1) * patches, "synthesis": ratio * patches}
-        if prior := generator.get("latent_prior"):
+        if (prior := generator.get("latent_prior")) and not tree["synthesis"].get("reconstruct"):
             work["latent_prior"] = prior["epochs"] * patches
     if tree["evaluation"]["reference"] and classifier["train_on"] != "real":
         work["reference"] = epochs * patches

@@ -26,7 +26,7 @@ def _has_generator(config: RunConfig) -> bool:
 
 
 def _has_latent_prior(config: RunConfig) -> bool:
-    return hasattr(config.generator, "latent_prior")
+    return hasattr(config.generator, "latent_prior") and not config.synthesis.reconstruct
 
 
 def _has_synthetic(config: RunConfig) -> bool:

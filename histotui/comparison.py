@@ -165,6 +165,9 @@ def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
         yield "the runs worked on different patches: their scores cannot be compared"
     elif len({run.answer.get("n_test") for run in scored}) > 1:
         yield "the runs were tested on different numbers of patches: their scores cannot be compared"
+    for run in scored:
+        if run.answer.get("trained_on") == "reconstructed":
+            yield f"{run.id} trained on reconstructions of training patches: a ceiling, not a generator's result"
     tested = sorted({str(run.answer.get("tested_on")) for run in scored})
     if len(tested) > 1:
         yield f"the runs were tested on {' and '.join(tested)} patches: their scores cannot be compared"

@@ -150,11 +150,10 @@ def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The stages of a run with this config, in order."""
-    generator = section(config, "generator")
-    made = (
-        ("generator", *(("latent_prior",) if generator.get("latent_prior") else ()), "synthesis") if generator else ()
-    )
-    taken = ("synthesis",) if section(config, "synthesis").get("source") else ()
+    generator, synthesis = section(config, "generator"), section(config, "synthesis")
+    drawn = generator.get("latent_prior") and not synthesis.get("reconstruct")
+    made = ("generator", *(("latent_prior",) if drawn else ()), "synthesis") if generator else ()
+    taken = ("synthesis",) if synthesis.get("source") else ()
     compared = (
         section(config, "evaluation").get("reference", True) and section(config, "classifier").get("train_on") != "real"
     )

@@ -169,4 +169,5 @@ def _option(path: str, value: Any) -> list[str]:
 def _key(config: Mapping[str, Any]) -> tuple[Any, ...]:
     generator = section(config, "generator")
     trained_on = section(config, "classifier").get("train_on")
-    return (*(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")), trained_on)
+    reconstructs = bool(section(config, "synthesis").get("reconstruct"))
+    return (*(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")), trained_on, reconstructs)

@@ -389,7 +389,7 @@ class TestPreflight:
     def test_what_is_copied_needs_disk(self, lend: Lend) -> None:
         lender = lend()
         half, whole = (self.ask(lender, {"synthesis": {"ratio": ratio}}) for ratio in (0.5, 1.0))
-        assert whole["disk_bytes"] - half["disk_bytes"] == 30 * 16 * 16 * 3
+        assert whole["disk_bytes"] - half["disk_bytes"] == 20 * 16 * 16 * 3
         assert [text for text in whole["warnings"] if "synthesis" in text] == []
 
     def test_what_could_not_begin_is_refused(self, lend: Lend) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from engine.spec.errors import ConfigError
+
 Passes = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 """Each call goes once over patches: images (B, 3, H, W) in [-1, 1] and labels (B,) int64, in an order that stays."""
 
@@ -66,6 +68,13 @@ class Generator(Model):
     @abstractmethod
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """One image per label, (B, 3, H, W), bounded by [-1, 1]. `rng` is a CPU generator that decides the sample."""
+
+    def reconstruct(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """Images (B, 3, H, W) through the encoder and back, bounded by [-1, 1]; its config says `has_encoder`.
+
+        ConfigError where this kind has none.
+        """
+        raise ConfigError("synthesis.reconstruct: this kind of generator has no encoder; choose an autoencoder")
 
 
 class LatentPrior(Model):

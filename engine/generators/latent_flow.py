@@ -32,8 +32,7 @@ class LatentFlow(LatentGenerator):
         return torch.cat(self.autoencoder.encode(images, labels), dim=1).half()
 
     def reconstruct(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
-        mu, _ = self.autoencoder.encode(images, labels)
-        return self.autoencoder.decode(mu, labels).float().clamp(-1, 1)
+        return self.autoencoder.reconstruct(images, labels, rng)
 
     def sample(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         return self.autoencoder.decode(self.latent_prior.draw(labels, rng), labels).float().clamp(-1, 1)

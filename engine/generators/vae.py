@@ -100,6 +100,12 @@ class Vae(Generator):
             images = images + 2 * self.log_std.exp() * torch.randn(images.shape, generator=rng).to(images.device)
         return images.clamp(-1, 1)
 
+    def reconstruct(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        """From a draw of q(z | x, y) and not from its mean: a prior that fits perfectly would draw just that."""
+        mu, log_var = self.encode(images, labels)
+        z = mu + normal(len(labels), self.config.latent_dim, rng, labels.device) * torch.exp(0.5 * log_var)
+        return self.decode(z, labels).float().clamp(-1, 1)
+
     def _no_label(self, labels: Tensor) -> Tensor:
         """What stands where the label would, the same for every patch: (B, CLASSES, 1, 1)."""
         return torch.full((len(labels), CLASSES, 1, 1), 1 / CLASSES, device=labels.device)

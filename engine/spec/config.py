@@ -74,6 +74,8 @@ class FitConfig(Frozen):
     epochs: int = Field(100, ge=1, le=100_000, description="Passes over the training patches.")
     batch_size: int = Field(32, ge=1, le=65_536, description="Patches per step.")
 
+    has_encoder: ClassVar[bool] = False
+    """Whether a generator of this kind can make patches of patches, as `synthesis.reconstruct` needs."""
     quick: ClassVar[Mapping[str, int]] = MappingProxyType({})
     """What `--quick` lowers settings to, where its rule for all models is not enough."""
 
@@ -89,6 +91,7 @@ class VaeConfig(FitConfig):
     """Class-conditional convolutional variational autoencoder (Kingma & Welling 2014, Sohn et al. 2015)."""
 
     kind: Literal["vae"] = "vae"
+    has_encoder: ClassVar[bool] = True
     latent_dim: int = Field(2000, ge=1, le=65_536, description="Dimensions of the latent z.")
     channels: int = Field(
         16, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels."
@@ -231,6 +234,7 @@ class LatentFlowConfig(FitConfig):
     """A VAE that is blind to the label and, over its latents, class-conditional flow matching."""
 
     kind: Literal["latent-flow"] = "latent-flow"
+    has_encoder: ClassVar[bool] = True
     epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training patches for the VAE.")
     latent_dim: int = Field(256, ge=1, le=65_536, description="Dimensions of the latent z.")
     channels: int = Field(
@@ -258,6 +262,11 @@ class SynthesisConfig(Frozen):
         None,
         min_length=1,
         description="An earlier run whose synthetic patches are taken; none to make them with the run's own generator.",
+    )
+    reconstruct: bool = Field(
+        False,
+        description="Take reconstructions of the training patches in the place of samples: what an autoencoder could "
+        "teach at best, and no generator's result.",
     )
     batch_size: int = Field(256, ge=1, le=65_536, description="Patches sampled or copied at once.")
 
@@ -395,5 +404,20 @@ class RunConfig(Frozen):
             raise ValueError(
                 f"classifier.train_on is {self.classifier.train_on!r} and there is no generator: choose a preset that "
                 "has one, name an earlier run in synthesis.source, or set classifier.train_on to 'real'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _reconstructions_are_a_ceiling(self) -> Self:
+        if not self.synthesis.reconstruct:
+            return self
+        if not isinstance(self.generator, FitConfig) or not self.generator.has_encoder:
+            kind = "no generator" if self.generator is None else f"a generator of the kind {self.generator.kind!r}"
+            raise ValueError(f"synthesis.reconstruct needs an encoder and there is {kind}: choose an autoencoder")
+        if self.synthesis.ratio != 1:
+            raise ValueError("synthesis.reconstruct makes one patch of each training patch: set synthesis.ratio to 1")
+        if self.classifier.train_on != "synthetic":
+            raise ValueError(
+                "synthesis.reconstruct asks what reconstructions alone teach: set classifier.train_on to 'synthetic'"
             )
         return self

@@ -46,9 +46,12 @@ class Score:
     """One classifier on one set of test patches. AUC intervals are 95 % and take patches as independent."""
 
     trained_on: str
-    """`real`, `synthetic` or `both`; `tissue` where the built-in tissue stands in for real patches."""
+    """`real`, `synthetic` or `both`; `tissue` where the built-in tissue stands in for real patches.
+
+    `reconstructed` where the patches were an autoencoder's reconstructions of training patches: a ceiling.
+    """
     tested_on: str
-    """`real`, `tissue` or `synthetic`."""
+    """`real`, `tissue`, `synthetic` or `reconstructed`."""
     role: Literal["answer", "reference", "label fidelity"]
     """The run's own answer; the same classifier on real patches; the real-trained classifier on synthetic patches."""
     data: str

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from engine import metrics
 from engine.batches import TrainingBatches, in_order, to_float
+from engine.borrowing import RECONSTRUCTED
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.classifiers import build_classifier
 from engine.classifiers.base import Classifier
@@ -46,7 +47,7 @@ class TrainingSet:
     @property
     def validation_word(self) -> str:
         """What metrics on the validation patches are called: only where all are real, plainly `validation`."""
-        if "synthetic" not in self.selected_on:
+        if not any(word in self.selected_on for word in ("synthetic", RECONSTRUCTED)):
             return "validation"
         return "mixed_validation" if self.trained_on == "both" else "synthetic_validation"
 
@@ -98,9 +99,12 @@ def _parts(context: Context, real: RealPatches, train_on: str) -> tuple[list[_Gr
     if train_on == "both":
         proportion = context.config.classifier.synthetic_proportion
         synthetic = _share_of(synthetic, len(real.train), proportion, context.config.seed)
-    # Synthetic patches have no slides and no repeats to keep together: every one is a group.
-    grouped_synthetic = (synthetic, np.arange(len(synthetic.images), dtype=np.uint64))
-    return ([grouped_real, grouped_synthetic], "both") if train_on == "both" else ([grouped_synthetic], "synthetic")
+    if context.config.synthesis.reconstruct:
+        # Each stands in the place of a real patch, and with its slide.
+        return [(synthetic, real.groups[real.train.rows])], RECONSTRUCTED
+    # Samples have no slides and no repeats to keep together: every one is a group.
+    grouped = (synthetic, np.arange(len(synthetic.images), dtype=np.uint64))
+    return ([grouped_real, grouped], "both") if train_on == "both" else ([grouped], synthesis.word(context.folder))
 
 
 def _share_of(synthetic: PatchSet, real: int, proportion: float, seed: int) -> PatchSet:

@@ -71,7 +71,9 @@ def _tests(context: Context, real: RealPatches) -> list[_Test]:
     if real_trained == reference.STAGE:
         tests.append(_Test("reference", reference.STAGE, real.test, _test_word(real)))
     if context.config.has_synthetic and real_trained is not None:
-        tests.append(_Test("label fidelity", real_trained, synthesis.load(context.folder), "synthetic"))
+        tests.append(
+            _Test("label fidelity", real_trained, synthesis.load(context.folder), synthesis.word(context.folder))
+        )
     return tests
 
 
@@ -151,6 +153,11 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
     if context.config.synthesis.source is not None:
         notes.append(f"The synthetic patches were made by {synthesis.maker(context.folder)}.")
     if context.config.has_synthetic:
+        if synthesis.word(context.folder) != "synthetic":
+            notes.append(
+                "Trained on reconstructions of training patches: what this autoencoder could teach at best, "
+                "a ceiling and not a generator's result."
+            )
         notes += synthesis.warnings(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from engine import metrics
-from engine.batches import to_bytes
-from engine.borrowing import EarlierSet, lineage, open_earlier, rounded_down
+from engine.batches import to_bytes, to_float
+from engine.borrowing import RECONSTRUCTED, lineage, open_earlier, rounded_down
 from engine.context import Context
 from engine.data.patches import PatchSet
 from engine.data.sources.run import IMAGES, LABELS, LEARNED_FROM, open_learned_from
@@ -44,8 +45,7 @@ def run(context: Context) -> None:
     """Make the set, or take it, chunk by chunk in a folder that is renamed when it is whole."""
     real, partial = prepare.load(context), context.folder.path / "synthetic.partial"
     partial.mkdir(exist_ok=True)
-    made_here = context.config.synthesis.source is None
-    origin = _make(context, real, partial) if made_here else _take(context, real, partial)
+    origin = _way(context)(context, real, partial)
     made = _read(partial)
     manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train)}
     (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
@@ -56,6 +56,12 @@ def run(context: Context) -> None:
     sync(context.folder.path)
     for warning in warnings(context.folder):
         context.warn(STAGE, warning)
+
+
+def _way(context: Context) -> Callable[[Context, RealPatches, Path], Tree]:
+    """How the set comes to be: it fills a folder and says what its manifest should have of the set's origin."""
+    config = context.config.synthesis
+    return _reconstruct if config.reconstruct else _make if config.source is None else _take
 
 
 def load(folder: RunFolder) -> PatchSet:
@@ -95,6 +101,11 @@ def warnings(folder: RunFolder) -> list[str]:
         if share < _COLLAPSED
     ]
     return [*manifest.get("warnings", ()), *collapsed]
+
+
+def word(folder: RunFolder) -> str:
+    """What to call the patches of a set: `synthetic`, or `reconstructed`."""
+    return str(_read_manifest(folder).get("patches", "synthetic"))
 
 
 def maker(folder: RunFolder) -> str:
@@ -161,6 +172,25 @@ def _make(context: Context, real: RealPatches, folder: Path) -> Tree:
     return {"preset": config.preset, "seed": config.seed, "run": context.folder.id}
 
 
+def _reconstruct(context: Context, real: RealPatches, folder: Path) -> Tree:
+    """Each training patch through the encoder and back, in their order and with its own label."""
+    config, model, train = context.config, generator.load_networks(context), real.train
+
+    @torch.no_grad()
+    def reconstructed(start: int, stop: int) -> NDArray[np.uint8]:
+        own = train.select(np.arange(start, stop))
+        images = to_float(torch.from_numpy(own.images[own.rows]).to(context.device))
+        labels = torch.from_numpy(own.own_labels.astype(np.int64)).to(context.device)
+        made = model.reconstruct(images, labels, rng_at(config.seed, STAGE, start))
+        patches: NDArray[np.uint8] = to_bytes(made).cpu().numpy()
+        return patches
+
+    fill(context, STAGE, folder / IMAGES, (len(train), *train.images.shape[1:]), reconstructed, "reconstructing")
+    _save_columns(folder, train.own_labels, _learned_from(context, real))
+    _save_grid(context, "reconstructions of training patches", _read(folder))
+    return {"preset": config.preset, "seed": config.seed, "run": context.folder.id, "patches": RECONSTRUCTED}
+
+
 def _take(context: Context, real: RealPatches, folder: Path) -> Tree:
     """Copy what is wanted of an earlier run's set, unless its generator has seen this run's test patches."""
     config, earlier = context.config, open_earlier(context.config)
@@ -173,7 +203,7 @@ def _take(context: Context, real: RealPatches, folder: Path) -> Tree:
 
     fill(context, STAGE, folder / IMAGES, (len(rows), *earlier.patches.images.shape[1:]), copied, "copying")
     _save_columns(folder, earlier.patches.labels[rows], ancestry.learned_from)
-    _save_grid(context, earlier, _read(folder))
+    _save_grid(context, f"patches of {earlier.origin['run']}", _read(folder))
     return earlier.origin | {"warnings": list(ancestry.warnings)}
 
 
@@ -191,12 +221,12 @@ def _save_columns(folder: Path, labels: NDArray[np.uint8], learned_from: NDArray
         np.save(folder / LEARNED_FROM, learned_from, allow_pickle=False)
 
 
-def _save_grid(context: Context, earlier: EarlierSet, taken: PatchSet) -> None:
-    """What was taken, in the rows of a sample grid, to lay beside real patches."""
+def _save_grid(context: Context, what: str, patches: PatchSet) -> None:
+    """Patches of the set in the rows of a sample grid, to lay beside real ones."""
     path = context.folder.samples / STAGE / "step-000000.png"
-    save_grid(path, np.concatenate([_some(taken, label, PER_CLASS) for label in (0, 1)]))
+    save_grid(path, np.concatenate([_some(patches, label, PER_CLASS) for label in (0, 1)]))
     relative = str(path.relative_to(context.folder.path))
-    caption = f"patches of {earlier.origin['run']}, normal above tumour"
+    caption = f"{what}, normal above tumour"
     context.events.write(ImageSaved(stage=STAGE, step=0, path=relative, caption=caption))
 
 

@@ -44,7 +44,7 @@ def _study_loss(row: Row) -> str:
 
 
 COLUMNS: Sequence[Column] = (
-    Column("trained on", 10, _value("trained_on"), from_width=_WIDE),
+    Column("trained on", 13, _value("trained_on"), from_width=_WIDE),
     Column("latent", 6, _value("latent")),
     Column("chan.", 5, _value("channels")),
     Column("loss", 7, _number("loss"), "loss"),

@@ -1,5 +1,6 @@
 """An earlier run: its synthetic set to train on, and the test patches of its own source to test on."""
 
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ class EarlierRun(Source):
 
     def listing(self, report: Report) -> Listing:
         synthetic = open_synthetic(self.run)
+        self._refuse_reconstructions()
         packed, test = _test_patches(self.run, report)
         if packed.manifest.crop != synthetic.side:
             raise DataError(
@@ -60,6 +62,17 @@ class EarlierRun(Source):
             provenance="synthetic",
             test_provenance=cast(Provenance, packed.manifest.test_provenance),
         )
+
+    def _refuse_reconstructions(self) -> None:
+        try:
+            manifest = json.loads((self.run.synthetic / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return
+        if isinstance(manifest, dict) and manifest.get("patches", "synthetic") != "synthetic":
+            raise DataError(
+                f"data.source {self.run.path}: its patches are reconstructions of training patches and no samples; "
+                "name it in synthesis.source, which says so with the result"
+            )
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> "RunReader":
         return RunReader(open_synthetic(self.run), *_test_patches(self.run, report))
