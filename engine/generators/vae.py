@@ -94,17 +94,20 @@ class Vae(Generator):
             z = self.prior.draw(labels, z, rng)
         elif self.prior is not None:
             z = self.prior.draw(labels, z)
-        images = self.decode(z, labels).float()
-        if self.config.pixel_noise:
-            # A channel has twice the range here that the variance is learned in.
-            images = images + 2 * self.log_std.exp() * torch.randn(images.shape, generator=rng).to(images.device)
-        return images.clamp(-1, 1)
+        return self._pixels(z, labels, rng)
 
     def reconstruct(self, images: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
         """From a draw of q(z | x, y) and not from its mean: a prior that fits perfectly would draw just that."""
         mu, log_var = self.encode(images, labels)
         z = mu + normal(len(labels), self.config.latent_dim, rng, labels.device) * torch.exp(0.5 * log_var)
-        return self.decode(z, labels).float().clamp(-1, 1)
+        return self._pixels(z, labels, rng)
+
+    def _pixels(self, z: Tensor, labels: Tensor, rng: torch.Generator) -> Tensor:
+        images = self.decode(z, labels).float()
+        if self.config.pixel_noise:
+            # A channel has twice the range here that the variance is learned in.
+            images = images + 2 * self.log_std.exp() * torch.randn(images.shape, generator=rng).to(images.device)
+        return images.clamp(-1, 1)
 
     def _no_label(self, labels: Tensor) -> Tensor:
         """What stands where the label would, the same for every patch: (B, CLASSES, 1, 1)."""
