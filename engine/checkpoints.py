@@ -76,6 +76,16 @@ class CheckpointFolder:
     def load_final(self) -> State:
         return read(self.path / _FINAL)
 
+    def final_meta(self) -> dict[str, Any]:
+        """What is saved beside the result's tensors, which are not read; empty where there is no result."""
+        try:
+            meta: dict[str, Any] = json.loads((self.path / _FINAL / _META).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
+        return meta
+
     def load_latest(self) -> tuple[State | None, list[str]]:
         """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones.
 

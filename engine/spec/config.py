@@ -369,6 +369,45 @@ class TrainingConfig(Frozen):
     checkpoint_seconds: float = Field(120.0, ge=0, description="Time between checkpoints; 0 for one after every step.")
 
 
+class MonitoringConfig(Frozen):
+    """What is looked at while a generator trains: the diversity of its samples, and what they teach a small classifier.
+
+    `usefulness_auc` is measured on real validation patches, never on test patches: the source's validation split, or
+    where it has none a part of the training patches, which the generator has seen.
+    """
+
+    share: float = Field(0.05, ge=0, le=1, description="At most this share of training time; 0 to look at nothing.")
+    patches: int = Field(
+        512, ge=32, le=65_536, description="Fresh synthetic patches that a small classifier is trained on each time."
+    )
+    passes: int = Field(6, ge=1, le=1000, description="Times that it goes over them.")
+    channels: int = Field(8, ge=1, le=1024, description="Channels of its first convolution; doubled at each level.")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="Adam's step size for it.")
+    validation_patches: int = Field(
+        1024, ge=2, description="At most so many real validation patches that its AUC is measured on."
+    )
+    collapse_below: Fraction = Field(
+        0.25, description="Share of real patches' diversity within a class below which its samples have collapsed."
+    )
+    collapse_grace: int = Field(
+        5, ge=1, description="Epochs before which a class that was never as diverse is not yet called collapsed."
+    )
+    generator_choice: Literal["last", "usefulness"] = Field(
+        "last",
+        description="The generator's weights: of the last epoch, or of that with the highest usefulness_auc among those "
+        "that were looked at and had not collapsed.",
+    )
+
+    @model_validator(mode="after")
+    def _choosing_needs_looking(self) -> Self:
+        if self.generator_choice == "usefulness" and not self.share:
+            raise ValueError(
+                "nothing would be looked at to choose by: set monitoring.share above 0 or "
+                "monitoring.generator_choice to 'last'"
+            )
+        return self
+
+
 class RunConfig(Frozen):
     """Everything that decides a run's result."""
 
@@ -385,6 +424,9 @@ class RunConfig(Frozen):
         default=EvaluationConfig(), description="How the classifier is tested on real patches."
     )
     training: TrainingConfig = Field(default=TrainingConfig(), description="How any model is fitted.")
+    monitoring: MonitoringConfig = Field(
+        default=MonitoringConfig(), description="What is looked at while a generator trains."
+    )
     seed: int = Field(0, ge=0, le=2**31 - 1, description="Seed of everything random in the run.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N.")
 

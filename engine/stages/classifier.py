@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from engine import metrics
-from engine.batches import TrainingBatches, in_order, to_float
+from engine.batches import TrainingBatches
 from engine.borrowing import RECONSTRUCTED
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.classifiers import build_classifier
 from engine.classifiers.base import Classifier
+from engine.classifiers.predicting import predict
 from engine.context import Context
 from engine.data.grouping import held_out
 from engine.data.patches import JoinedPatches, Patches, PatchSet
@@ -29,7 +29,6 @@ from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
 
 STAGE = "classifier"
-_PREDICT_BATCH = 512
 
 _Grouped = tuple[PatchSet, NDArray[np.uint64]]
 """Patches, and for each packed row the group that must stay on one side."""
@@ -170,17 +169,6 @@ def load(folder: RunFolder, stage: str, config: ClassifierConfig, side: int) -> 
     model = build_classifier(config, side)
     model.load_state_dict(state.part("model"))
     return model.eval(), Training.of(state)
-
-
-@torch.no_grad()
-def predict(context: Context, model: Classifier, patches: Patches) -> metrics.Array:
-    """Logits of tumour, (N,) float64. Raises Stopped where the run was asked to stop."""
-    model.eval()
-    logits = np.empty(len(patches), np.float64)
-    for start, images in in_order(patches, _PREDICT_BATCH, context.device):
-        context.stop.raise_if_requested()
-        logits[start : start + len(images)] = model(to_float(images)).double().cpu().numpy()
-    return logits
 
 
 class _BestEpoch:

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from engine import metrics
+from engine.classifiers.predicting import predict
 from engine.context import Context
 from engine.data.patches import Patches
+from engine.monitoring.monitor import choice_notes
 from engine.randomness import mix
 from engine.spec.config import EvaluationConfig
 from engine.spec.events import Scored
@@ -93,7 +95,7 @@ def _test_word(real: RealPatches) -> str:
 
 def _predict(context: Context, test: _Test, side: int) -> tuple[NDArray[np.uint8], metrics.Array, Training]:
     model, training = classifier.load(context.folder, test.stage, context.config.classifier, side)
-    logits = classifier.predict(context, model.to(context.device), test.patches)
+    logits = predict(context, model.to(context.device), test.patches)
     return test.patches.own_labels, logits, training
 
 
@@ -159,6 +161,7 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
                 "a ceiling and not a generator's result."
             )
         notes += synthesis.warnings(context.folder)
+    notes += choice_notes(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
     for chosen_on in sorted({score.selected_on for score in scores if "synthetic" in score.selected_on}):

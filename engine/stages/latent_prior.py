@@ -4,15 +4,14 @@ from typing import Any
 
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
-from engine.fitting import Fit
 from engine.generators.base import LatentGenerator
 from engine.latents import LatentBatches, latents_of
+from engine.monitoring.monitor import fit_watched
 from engine.randomness import generator as rng_at
 from engine.randomness import mix, seed_torch
 from engine.spec.errors import ConfigError
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
-from engine.stages.generator import SampleGrids
 from engine.trainer import Trainer
 
 STAGE = generator.PRIOR_STAGE
@@ -32,9 +31,8 @@ def run(context: Context) -> None:
     model.latent_prior.prepare(batches.in_order, rng_at(seed, "prepare"))
     steps = config.epochs * batches.steps_per_epoch
     trainer = Trainer(model.latent_prior, batches, context.config.training, seed, context.device, steps)
-    grids = SampleGrids(context, STAGE, model, real.train, config.epochs)
-    Fit(context, STAGE, trainer, config.epochs, grids).run()
-    meta = {"step": trainer.step, "epochs": config.epochs}
+    chosen = fit_watched(context, STAGE, trainer, model, real, config.epochs)
+    meta = {"step": trainer.step, "epochs": config.epochs} | chosen
     CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.latent_prior.state_dict(), meta))
 
 

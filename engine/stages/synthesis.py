@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from engine import metrics
 from engine.batches import to_bytes, to_float
 from engine.borrowing import RECONSTRUCTED, lineage, open_earlier, rounded_down
 from engine.context import Context
@@ -18,6 +17,7 @@ from engine.data.patches import PatchSet
 from engine.data.sources.run import IMAGES, LABELS, LEARNED_FROM, open_learned_from
 from engine.filling import fill, forget_progress
 from engine.generators.base import Generator
+from engine.monitoring.diversity import first_of, shares, spreads
 from engine.pictures import PER_CLASS, save_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
@@ -29,8 +29,6 @@ from engine.stages.prepare import RealPatches
 from engine.storage import sync, sync_tree
 
 STAGE = "synthesis"
-_CLASS_WORDS = ("normal", "tumour")
-_COMPARED = 512
 _COLLAPSED = 0.25
 """Share of the real patches' diversity below which a class is called collapsed."""
 
@@ -80,16 +78,7 @@ def _read(folder: Path) -> PatchSet:
 
 def diversity(synthetic: PatchSet, real: PatchSet) -> dict[str, float]:
     """For each class, how much synthetic patches differ from each other, as a share of how much real ones do."""
-    return {
-        word: metrics.spread(_some(synthetic, label)) / max(metrics.spread(_some(real, label)), 1e-9)
-        for label, word in enumerate(_CLASS_WORDS)
-    }
-
-
-def _some(patches: PatchSet, label: int, most: int = _COMPARED) -> NDArray[np.uint8]:
-    """The first patches of a class, at most so many."""
-    some: NDArray[np.uint8] = patches.images[patches.rows[patches.own_labels == label][:most]]
-    return some
+    return shares(spreads(synthetic), spreads(real))
 
 
 def warnings(folder: RunFolder) -> list[str]:
@@ -224,7 +213,7 @@ def _save_columns(folder: Path, labels: NDArray[np.uint8], learned_from: NDArray
 def _save_grid(context: Context, what: str, patches: PatchSet) -> None:
     """Patches of the set in the rows of a sample grid, to lay beside real ones."""
     path = context.folder.samples / STAGE / "step-000000.png"
-    save_grid(path, np.concatenate([_some(patches, label, PER_CLASS) for label in (0, 1)]))
+    save_grid(path, np.concatenate([first_of(patches, label, PER_CLASS) for label in (0, 1)]))
     relative = str(path.relative_to(context.folder.path))
     caption = f"{what}, normal above tumour"
     context.events.write(ImageSaved(stage=STAGE, step=0, path=relative, caption=caption))

@@ -1,0 +1,96 @@
+"""Budget: the work of training and of looking, counted beforehand, and the time that looking really took."""
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from engine.generators.base import Generator, Phase
+from engine.trainer import Trainer, require_gradients
+
+Clock = Callable[[], float]
+
+
+def step_work(trainer: Trainer) -> float:
+    """Floating-point operations of matrix products and convolutions in a trainer's average step.
+
+    Counted on a copy of its model: a forward pass moves the running means of batch normalisation.
+    """
+    model = copy.deepcopy(trainer.model).train()
+    images, labels = trainer.batches.at(0)
+    phases = model.phases()
+
+    def once(phase: Phase) -> None:
+        require_gradients(phases, phase)
+        model.loss(phase.name, images, labels).total.backward()  # type: ignore[no-untyped-call]
+
+    return sum(_counted(lambda phase=phase: once(phase)) / phase.every for phase in phases)  # type: ignore[misc]
+
+
+@torch.no_grad()
+def sample_work(generator: Generator, device: torch.device) -> float:
+    """The same for one sample of a generator that is ready to sample."""
+    labels = torch.tensor([0, 1], device=device)
+    return _counted(lambda: generator.eval().sample(labels, torch.Generator().manual_seed(0))) / len(labels)
+
+
+def _counted(work: Callable[[], object]) -> float:
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return float(counter.get_total_flops())
+
+
+def looks_within(share: float, epochs: int, epoch_work: float, look_work: float) -> int:
+    """How many looks of so much work fit within a share of the epochs' work, one per epoch at most."""
+    if not look_work:
+        return epochs
+    return min(epochs, int(share * epochs * epoch_work / look_work))
+
+
+def is_due(looks: int, epoch: int, epochs: int) -> bool:
+    """Whether one of so many looks, spread evenly over the epochs with one at the last, is after this epoch."""
+    return epoch * looks // epochs > (epoch - 1) * looks // epochs
+
+
+class TimeShare:
+    """The share of a fit's time that something takes, over all its resumptions."""
+
+    def __init__(self, clock: Clock = time.monotonic) -> None:
+        self._clock, self._began = clock, clock()
+        self._before = self._spent = 0.0
+        self._last: dict[str, float] = {}
+
+    @contextmanager
+    def spending(self, what: str) -> Iterator[None]:
+        """Whatever happens inside is counted, and remembered as what such a thing costs."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            self._last[what] = self._clock() - began
+            self._spent += self._last[what]
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds of the fit so far."""
+        return self._before + self._clock() - self._began
+
+    @property
+    def share(self) -> float:
+        return self._spent / max(self.elapsed, 1e-9)
+
+    def affords(self, what: str, most: float) -> bool:
+        """Whether the share stays within its bound if such a thing takes as long as the last time."""
+        seconds = self._last.get(what, 0.0)
+        return self._spent + seconds <= most * (self.elapsed + seconds)
+
+    def state(self) -> dict[str, Any]:
+        return {"elapsed": self.elapsed, "spent": self._spent, "last": self._last}
+
+    def load(self, meta: Mapping[str, Any]) -> None:
+        self._began = self._clock()
+        self._before, self._spent, self._last = meta["elapsed"], meta["spent"], dict(meta["last"])
