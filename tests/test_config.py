@@ -217,7 +217,19 @@ def test_every_setting_has_a_description() -> None:
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_quick_only_makes_things_smaller(name: str) -> None:
-    names = ("epochs", "channels", "limit", "train", "test", "batch_size", "blocks", "sampling_steps", "width")
+    names = (
+        "epochs",
+        "channels",
+        "limit",
+        "train",
+        "test",
+        "batch_size",
+        "blocks",
+        "sampling_steps",
+        "patches",
+        "passes",
+        "width",
+    )
     for path, before, after in differences(PRESETS[name].config, quick(PRESETS[name].config)):
         assert before is None or after < before, path
         assert path.rpartition(".")[2] in names, path

@@ -93,11 +93,11 @@ class Monitor:
     """After some epochs the diversity of a generator's samples, and after some of these what they teach a classifier.
 
     Which epochs: as many as take a share of the training's work, counted once in floating-point operations and kept in
-    the checkpoints, spread evenly with one at the last. Counted and not timed, so that a run that is killed and resumed,
-    or made again, looks at the same epochs and chooses the same weights. What a look really takes differs from
-    its count by the speed of small operations: the measured share is said (`monitoring_share`); where the next look
-    would bring it above the bound it is left out, except where the weights are chosen by it: then it is made, and the
-    excess warned of.
+    the checkpoints, spread evenly with one at the last. Counted and not timed, so that a run that is killed and
+    resumed, or made again, looks at the same epochs and chooses the same weights. What a look really takes differs from
+    its count by how fast the device is at small operations. The measured share is said (`monitoring_share`); where the
+    next look would bring it above the bound it is left out, except where the weights are chosen by looks: then it is
+    made, and the excess warned of.
 
     Looking changes no weights in training: every step draws from a seed of its own, and what is looked at is computed
     without gradients.

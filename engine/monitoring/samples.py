@@ -58,10 +58,11 @@ class Samples:
     def draw(self, labels: NDArray[np.int64], rng: torch.Generator) -> NDArray[np.uint8]:
         """A patch for each label (N,), (N, H, W, 3). Raises Stopped where that was asked."""
         self.generator.eval()
-        chunks = []
-        for chunk in torch.from_numpy(labels).split(self._context.config.synthesis.batch_size):
+        size, chunks = self._context.config.synthesis.batch_size, []
+        for start in range(0, len(labels), size):
             self._context.stop.raise_if_requested()
-            chunks.append(to_bytes(self.generator.sample(chunk.to(self._context.device), rng)).cpu().numpy())
+            chunk = torch.from_numpy(labels[start : start + size]).to(self._context.device)
+            chunks.append(to_bytes(self.generator.sample(chunk, rng)).cpu().numpy())
         patches: NDArray[np.uint8] = np.concatenate(chunks)
         return patches
 

@@ -394,8 +394,8 @@ class MonitoringConfig(Frozen):
     )
     generator_choice: Literal["last", "usefulness"] = Field(
         "last",
-        description="The generator's weights: of the last epoch, or of that with the highest usefulness_auc among those "
-        "that were looked at and had not collapsed.",
+        description="The epoch whose weights the generator is left with: the last, or that with the highest "
+        "usefulness_auc among those that were looked at and had not collapsed.",
     )
 
     @model_validator(mode="after")

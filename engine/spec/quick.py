@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from engine.spec.config import ClassifierFitConfig, FitConfig, RunConfig
+from engine.spec.config import ClassifierFitConfig, FitConfig, MonitoringConfig, RunConfig
 from engine.spec.resolve import Tree, apply
 
 TRAIN_PATCHES = 2400
@@ -11,6 +11,8 @@ CLASSIFIER_SIZE = 24
 """Channels times blocks that so many epochs are quick enough with."""
 GENERATOR_EPOCHS = 10
 CHANNELS = 64
+LOOKED_AT = 384
+PASSES = 4
 
 
 def quick(config: RunConfig) -> RunConfig:
@@ -21,8 +23,13 @@ def quick(config: RunConfig) -> RunConfig:
         data["tissue"] = {"train": min(tissue.train, TRAIN_PATCHES), "test": min(tissue.test, TRAIN_PATCHES // 4)}
     changes: Tree = {"data": data, "classifier": _classifier(config.classifier)}
     if isinstance(config.generator, FitConfig):
-        changes["generator"] = _generator(config.generator)
+        changes |= {"generator": _generator(config.generator), "monitoring": _monitoring(config.monitoring)}
     return apply(config, [changes])
+
+
+def _monitoring(config: MonitoringConfig) -> Tree:
+    """Smaller looks at the samples, so that more than one fits into its share of a short training."""
+    return {"patches": min(config.patches, LOOKED_AT), "passes": min(config.passes, PASSES)}
 
 
 def _classifier(config: ClassifierFitConfig) -> Tree:
