@@ -20,6 +20,7 @@ from histotui.commands.options import ImagesOption, RunsOption
 from histotui.commands.presets import presets
 from histotui.commands.show import show
 from histotui.commands.trash import restore, rm
+from histotui.commands.worth import worth
 
 # typer has carried click inside itself since 0.26; its exports name the base class in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, presets, ls, show, compare, follow, logs, stop, resume, rm, restore):
+for command in (run, presets, ls, show, compare, worth, follow, logs, stop, resume, rm, restore):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(doctor)
