@@ -125,10 +125,15 @@ def _contents(run: RunFolder) -> NDArray[np.bytes_]:
 
 
 def answer_comparison(args: dict[str, Any], report: Report) -> dict[str, Any]:
-    """The paired test between any two of `runs`, folders; pairs that cannot be compared are in `refused` with why."""
-    runs = [RunFolder(Path(path)) for path in args["runs"]]
+    """The paired test of each of `pairs`, two folders, or between any two of `runs`.
+
+    Pairs that cannot be compared are in `refused` with why.
+    """
+    wanted = list(args["pairs"] if "pairs" in args else combinations(args["runs"], 2))
     found: dict[str, list[dict[str, Any]]] = {"pairs": [], "refused": []}
-    for first, second in combinations(runs, 2):
+    for done, pair in enumerate(wanted):
+        report("tests", done, len(wanted))
+        first, second = (RunFolder(Path(path)) for path in pair)
         names = {"first": first.id, "second": second.id}
         try:
             found["pairs"].append({**names, **asdict(compare(first, second))})

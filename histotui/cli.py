@@ -19,6 +19,7 @@ from histotui.commands.listing import ls
 from histotui.commands.options import ImagesOption, RunsOption
 from histotui.commands.presets import presets
 from histotui.commands.show import show
+from histotui.commands.studying import study
 from histotui.commands.trash import restore, rm
 from histotui.commands.worth import worth
 
@@ -42,7 +43,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, presets, ls, show, compare, worth, follow, logs, stop, resume, rm, restore):
+for command in (run, study, presets, ls, show, compare, worth, follow, logs, stop, resume, rm, restore):
     app.command()(command)
 app.add_typer(data, name="data")
 app.command()(doctor)

@@ -57,12 +57,17 @@ def follow_through(prepare: Callable[[], RunFolder], manner: Watch) -> RunFolder
 
 
 def watch_along(folder: RunFolder, manner: Watch) -> None:
-    """Follow a run that another process started; Ctrl-C ends the following alone."""
+    """Follow a run that another process started and show its result; Ctrl-C ends the following alone."""
+    follow_along(folder, manner)
+    _show_result(folder, manner)
+
+
+def follow_along(folder: RunFolder, manner: Watch) -> None:
+    """Follow a run that another process started to its end, whose exit code is raised."""
     view = choose_view(readable(folder).config, folder.id, manner.quiet)
     run = Follower(folder, view, History(EventReader(folder.events))).follow()
     _show_end(folder, manner)
     raise_unless_finished(folder, run)
-    _show_result(folder, manner)
 
 
 def _show_end(folder: RunFolder, manner: Watch) -> None:

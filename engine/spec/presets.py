@@ -30,6 +30,8 @@ class StudyResult:
     accuracy: float | None = None
     auc: float | None = None
     note: str = ""
+    ran: bool = True
+    """False where the study could not run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ _BUILT_IN = (
     _vae(500, 16, StudyResult(26.81, 0.5496, 0.4814)),
     _vae(2000, 16, StudyResult(4.317, 0.5165, 0.5065)),
     _vae(2000, 64, StudyResult(9.875, 0.5608, 0.4940)),
-    _vae(4000, 256, StudyResult(note="ran out of memory")),
+    _vae(4000, 256, StudyResult(note="ran out of memory", ran=False)),
     _gan(GanConfig(loss="bce"), _GAN_CHANGES),
     _gan(
         GanConfig(loss="wasserstein", discriminator_norm="none", weight_clip=0.01),

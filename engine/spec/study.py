@@ -1,0 +1,200 @@
+"""The rows of a study: each generator, on all or few real patches, alone or beside real ones."""
+
+import difflib
+import fnmatch
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from engine.spec.config import DataConfig, RunConfig, SynthesisConfig
+from engine.spec.errors import ConfigError
+from engine.spec.presets import PRESETS, Preset, find_preset
+from engine.spec.resolve import Tree, apply
+
+REAL: Final = "baseline"
+"""The row of classifiers that are trained on real patches alone."""
+FLOOR: Final = "null"
+"""The row that every generator has to beat."""
+YARDSTICKS: Final = ("baseline", "baseline-resnet")
+"""Presets on real patches, whose classifiers judge every row. A generator's own run trains the first."""
+FEW: Final = (0.01, 0.1)
+"""Shares of the real training patches at which it is asked whether synthetic ones help."""
+CURVE: Final = (0.01, 0.03, 0.1, 0.3)
+"""Shares of the real training patches that, with all of them, make the learning curve."""
+RARE: Final = 0.1
+"""Share of tumour patches that is kept where tumour is made rare."""
+RATIO: Final = 4.0
+"""Synthetic patches for each real one where these are few."""
+
+
+class Part(StrEnum):
+    """The tables that rows belong to; each is also a name for all of its rows."""
+
+    TABLE = "table"
+    CURVE = "curve"
+    AUGMENTATION = "augmentation"
+    CEILING = "ceiling"
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How many of the real training patches there are, as shares: of all, and then of the tumour among them."""
+
+    train: float = 1.0
+    tumour: float = 1.0
+
+    @property
+    def suffix(self) -> str:
+        """What a row's name has of it."""
+        return "" if self == WHOLE else f"@{self.train:g}" if self.tumour == 1 else f"@rare-{self.tumour:g}"
+
+    @property
+    def words(self) -> str:
+        """What a table calls it."""
+        if self.tumour != 1:
+            return f"{self.tumour:.0%} of the tumour"
+        return "all" if self == WHOLE else f"{self.train:.0%}"
+
+    @property
+    def changes(self) -> Tree:
+        """Settings of the data that make it so."""
+        wanted = {"train_share": self.train, "tumour_share": self.tumour}
+        return {name: value for name, value in wanted.items() if value != 1}
+
+
+WHOLE: Final = Share()
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One question of the study: the AUC that these training patches lead to."""
+
+    part: Part
+    preset: str
+    share: Share = WHOLE
+    proportion: float | None = None
+    """Share of synthetic patches where they are trained on beside real ones; None where not."""
+    ceiling: bool = False
+    """Reconstructions of real patches in place of samples."""
+    why_not: str = ""
+    """Why it is not run unless it is asked for by its name."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in `--rows` and in tables, such as `null@0.01+0.5`."""
+        mixed = "" if self.proportion is None else f"+{self.proportion:g}"
+        return f"{self.preset}{'-ceiling' if self.ceiling else ''}{self.share.suffix}{mixed}"
+
+    @property
+    def is_real(self) -> bool:
+        """Whether real patches alone are trained on."""
+        return self.preset == REAL
+
+    @property
+    def maker(self) -> "Row | None":
+        """The row whose synthetic patches are taken; None where there are none, or its own."""
+        return None if self.proportion is None else Row(Part.AUGMENTATION, self.preset, self.share)
+
+    @property
+    def changes(self) -> Tree:
+        """Settings in which it differs from its preset, those of the classifier left out."""
+        synthesis: Tree = {"reconstruct": True} if self.ceiling else {}
+        if self.share != WHOLE and not self.is_real:
+            synthesis["ratio"] = RATIO
+        parts = {"data": self.share.changes, "synthesis": synthesis}
+        return {name: part for name, part in parts.items() if part}
+
+
+def all_rows(presets: Mapping[str, Preset] = PRESETS) -> tuple[Row, ...]:
+    """Every row that these presets make, those of the study first."""
+    generators = [preset for preset in presets.values() if preset.config.generator is not None]
+    runnable = [preset for preset in generators if _ran(preset)]
+    return (
+        Row(Part.TABLE, REAL),
+        *(Row(Part.TABLE, preset.name, why_not=_why_not(preset)) for preset in generators),
+        *_real_and_few(),
+        *(row for preset in runnable if preset.study is None for row in _augmented(preset.name)),
+        *(row for preset in runnable for row in _ceiling(preset)),
+    )
+
+
+def select(words: Sequence[str], rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows that these names, patterns such as `vae-*`, parts or other presets mean, in the order of the study.
+
+    Whoever is named alone is run whatever stands against it. ConfigError for what names none.
+    """
+    if not words:
+        return tuple(rows)
+    chosen = [row for word in words for row in _meant(word, rows)]
+    places = {row.name: place for place, row in enumerate(rows)}
+    unique = {row.name: row for row in sorted(chosen, key=lambda row: bool(row.why_not), reverse=True)}
+    return tuple(sorted(unique.values(), key=lambda row: places.get(row.name, len(places))))
+
+
+def _meant(word: str, rows: Sequence[Row]) -> list[Row]:
+    named = [row for row in rows if row.name == (REAL if word in YARDSTICKS else word)]
+    if named:
+        return [replace(row, why_not="") for row in named]
+    if found := [row for row in rows if row.part == word or fnmatch.fnmatchcase(row.name, word)]:
+        return found
+    try:
+        preset = find_preset(word)
+    except ConfigError:
+        raise ConfigError(f"--rows {word}: {_nearest(word, [*Part, *(row.name for row in rows)])}") from None
+    if preset.config.generator is None:
+        raise ConfigError(f"--rows {word}: it has no generator; {REAL} is the row of real patches")
+    return [Row(Part.TABLE, preset.name)]
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = list(known)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"no such row; did you mean {near[0]}?" if near else f"no such row; there are {', '.join(known)}"
+
+
+def _ran(preset: Preset) -> bool:
+    return preset.study is None or preset.study.ran
+
+
+def _why_not(preset: Preset) -> str:
+    return "" if _ran(preset) or preset.study is None else f"{preset.study.note} in the study"
+
+
+def _real_and_few() -> Iterator[Row]:
+    if _known(DataConfig, "train_share"):
+        yield from (Row(Part.CURVE, REAL, Share(share)) for share in CURVE)
+    if _known(DataConfig, "tumour_share"):
+        yield Row(Part.AUGMENTATION, REAL, Share(tumour=RARE))
+
+
+def _augmented(name: str) -> Iterator[Row]:
+    """With a generator: synthetic patches alone and beside real ones, where these are many, few or lack tumour."""
+    for proportion in (0.25, 0.5):
+        yield Row(Part.AUGMENTATION, name, proportion=proportion)
+    few = [Share(share) for share in FEW] if _known(DataConfig, "train_share") else []
+    rare = [Share(tumour=RARE)] if _known(DataConfig, "tumour_share") else []
+    for share in (*few, *rare):
+        yield from (Row(Part.AUGMENTATION, name, share, proportion) for proportion in (None, 0.5, 0.8))
+
+
+def _ceiling(preset: Preset) -> Iterator[Row]:
+    row = Row(Part.CEILING, preset.name, ceiling=True)
+    if not _known(SynthesisConfig, "reconstruct"):
+        return
+    try:
+        apply(preset.config, [row.changes])
+    except ConfigError:
+        # A generator without an autoencoder has nothing to reconstruct with.
+        return
+    yield row
+
+
+def _known(part: type[DataConfig] | type[SynthesisConfig], setting: str) -> bool:
+    return setting in part.model_fields
+
+
+def yardsticks() -> dict[str, RunConfig]:
+    """The configs of the classifiers that judge, by their kinds."""
+    configs = [PRESETS[name].config for name in YARDSTICKS]
+    return {config.classifier.kind: config for config in configs}

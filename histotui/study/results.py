@@ -1,0 +1,175 @@
+"""What the runs of a study come to: means and spreads over seeds, and tests against the floor and real patches."""
+
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from engine.spec.study import FLOOR, REAL, Part, Row
+from histotui.repeating import Spread
+from histotui.study.looking import Finding, Findings
+from histotui.summary import RunSummary
+
+Pair = tuple[str, str]
+"""The ids of two runs: the second is compared with the first."""
+Verdict = Literal["", "better than the floor", "not worth its training"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far the AUC of one row is above another's, by seed on the same test patches: means over the seeds."""
+
+    seeds: int
+    mean: float
+    low: float
+    high: float
+    p: float
+    """The largest of the seeds', of paired DeLong tests."""
+    lowest: float
+    """The lowest end of the seeds' 95 % intervals."""
+
+    @classmethod
+    def of(cls, tests: Sequence[Mapping[str, Any]]) -> "Difference | None":
+        """What these tests come to, one for each seed; None without any."""
+        if not tests:
+            return None
+        mean, low, high = (statistics.fmean(test[name] for test in tests) for name in ("difference", "low", "high"))
+        worst, lowest = max(test["p"] for test in tests), min(test["low"] for test in tests)
+        return cls(len(tests), mean, low, high, worst, lowest)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row with one classifier. `low` and `high`, `loss` and the like are means over the seeds that have a score."""
+
+    row: Row
+    yardstick: str
+    findings: tuple[Finding, ...]
+    auc: Spread | None = None
+    low: float | None = None
+    high: float | None = None
+    means: Mapping[str, float] = field(default_factory=dict)
+    over_floor: Difference | None = None
+    over_real: Difference | None = None
+
+    @property
+    def runs(self) -> tuple[RunSummary, ...]:
+        """Those that have a score, by seed."""
+        return tuple(found.run for found in self.findings if found.run is not None and found.fate == "done")
+
+    @property
+    def why(self) -> str:
+        """Why seeds are missing, each reason once; empty where none is."""
+        if self.row.why_not:
+            return self.row.why_not
+        reasons = [found.why for found in self.findings if found.fate != "done"]
+        counted = [f"{reason} ({reasons.count(reason)} seeds)" for reason in dict.fromkeys(reasons)]
+        return "; ".join(reason.replace(" (1 seeds)", "") for reason in counted)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the floor says of a generator: better where every seed's interval says so; empty without a test."""
+        if self.over_floor is None:
+            return ""
+        return "better than the floor" if self.over_floor.lowest > 0 else "not worth its training"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All rows of a study with each classifier."""
+
+    findings: Findings
+    yardsticks: tuple[str, ...]
+    all: tuple[Result, ...]
+
+    def get(self, row: Row | str, yardstick: str) -> Result | None:
+        """That of a row, by its name; None where the study has no such row."""
+        name = row if isinstance(row, str) else row.name
+        return next((each for each in self.all if (each.row.name, each.yardstick) == (name, yardstick)), None)
+
+    def rows(self, *parts: Part) -> tuple[Row, ...]:
+        """The rows of these parts."""
+        return tuple(row for row in self.findings.plan.rows if row.part in parts)
+
+    def scored(self) -> Iterator[RunSummary]:
+        """Every run that has a score."""
+        for result in self.all:
+            yield from result.runs
+
+
+def wanted_tests(findings: Findings, yardsticks: Sequence[str]) -> list[tuple[RunSummary, RunSummary]]:
+    """The pairs of runs to be tested: each against the floor's and that on real patches, of its classifier and seed."""
+    wanted: dict[Pair, tuple[RunSummary, RunSummary]] = {}
+    for row in findings.plan.rows:
+        for yardstick in yardsticks:
+            for other in _compared_with(row):
+                for pair in _by_seed(findings, other, row, yardstick):
+                    wanted[pair[0].id, pair[1].id] = pair
+    return list(wanted.values())
+
+
+def results(findings: Findings, yardsticks: Sequence[str], tests: Mapping[Pair, Mapping[str, Any]]) -> Results:
+    """Every row with each classifier. `tests`: the paired tests that there are, by the ids of their runs."""
+
+    def difference(other: str, row: Row, yardstick: str) -> Difference | None:
+        pairs = _by_seed(findings, other, row, yardstick) if other in _compared_with(row) else []
+        return Difference.of([tests[pair] for one, two in pairs if (pair := (one.id, two.id)) in tests])
+
+    found = [
+        _result(row, yardstick, findings.of(row, yardstick), difference)
+        for row in findings.plan.rows
+        for yardstick in yardsticks
+    ]
+    return Results(findings, tuple(yardsticks), tuple(found))
+
+
+def _result(
+    row: Row, yardstick: str, found: tuple[Finding, ...], difference: Callable[[str, Row, str], Difference | None]
+) -> Result:
+    result = Result(row, yardstick, found)
+    answers = [run.answer for run in result.runs]
+    if not answers:
+        return result
+    names = ("loss", "accuracy", "auc_low", "auc_high", "sensitivity", "specificity", "ece", "n_train", "n_test")
+    means = {name: mean for name in names if (mean := _mean(answers, name)) is not None}
+    return Result(
+        row,
+        yardstick,
+        found,
+        Spread.of([float(answer["auc"]) for answer in answers]),
+        means.get("auc_low"),
+        means.get("auc_high"),
+        means,
+        difference(FLOOR, row, yardstick),
+        difference(_real_beside(row), row, yardstick),
+    )
+
+
+def _mean(answers: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    values = [answer[name] for answer in answers if isinstance(answer.get(name), int | float)]
+    return statistics.fmean(values) if values else None
+
+
+def _compared_with(row: Row) -> tuple[str, ...]:
+    """The names of the rows that it is tested against."""
+    floor = (FLOOR,) if row.part is Part.TABLE and not row.is_real and row.name != FLOOR else ()
+    real = (_real_beside(row),) if row.name != _real_beside(row) else ()
+    return (*floor, *real)
+
+
+def _real_beside(row: Row) -> str:
+    """The name of the row on the same real patches alone."""
+    return Row(row.part, REAL, row.share).name
+
+
+def _by_seed(findings: Findings, other: str, row: Row, yardstick: str) -> list[tuple[RunSummary, RunSummary]]:
+    """Runs of two rows that have the same seed, as far as both have a score."""
+    known = {row.name: row for row in findings.plan.rows}
+    if other not in known:
+        return []
+    sides = [_scored(findings.of(each, yardstick)) for each in (known[other], row)]
+    return [(sides[0][seed], run) for seed, run in sides[1].items() if seed in sides[0]]
+
+
+def _scored(found: Sequence[Finding]) -> dict[int, RunSummary]:
+    return {each.cell.seed: each.run for each in found if each.run is not None and each.fate == "done"}

@@ -1,0 +1,293 @@
+"""The parts of a report that stand on scores: tables, verdicts, and charts of them."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from engine.spec.presets import PRESETS
+from engine.spec.study import FLOOR, REAL, Part, Row
+from histotui.formats import NOTHING, count
+from histotui.study import words
+from histotui.study.charts import Bar, Line, confusion, curves, intervals
+from histotui.study.document import Block, Gallery, Heading, Items, Picture, Prose, Table
+from histotui.study.results import Result, Results
+from histotui.summary import RunSummary
+
+_SPREAD: Final = (
+    "AUC on real test patches that the classifier never saw: mean over seeds ± their standard deviation, in brackets "
+    "the 95 % interval over test patches (DeLong), its ends averaged over the seeds."
+)
+_TESTED: Final = (
+    "Differences are averaged over seeds, each seed against the same seed of the other row on the same test patches; "
+    "p is that of paired DeLong tests, the largest of the seeds, and not corrected for the number of tests."
+)
+
+
+def main_table(results: Results) -> Table:
+    """Every row of the study's table with all classifiers, in short."""
+    leading = leading_first(results)
+    rows = results.rows(Part.TABLE)
+    header = ("trained on", "study's AUC", *(f"AUC, {each}" for each in leading), *_floor_titles(results))
+    lines = tuple(tuple(_main_cells(row, results)) for row in rows)
+    strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
+    return Table(header, lines, _SPREAD, strong)
+
+
+def leading_first(results: Results) -> tuple[str, ...]:
+    """The classifiers, the stronger one first."""
+    return tuple(reversed(results.yardsticks))
+
+
+def label(row: Row) -> str:
+    """What a table calls a row of its own."""
+    return "real patches" if row.is_real else row.name
+
+
+def result_section(results: Results) -> Iterator[Block]:
+    """The main table, its chart, and what it says of each generator."""
+    yield Heading("Result")
+    yield Items(tuple(_in_short(results)))
+    if chart := _interval_chart(results):
+        yield Gallery((chart,))
+    yield main_table(results)
+    if verdicts := tuple(_verdicts(results)):
+        yield Prose(f"Against {FLOOR}, which every generator has to beat to be worth its training:")
+        yield Items(verdicts)
+
+
+def detail_section(results: Results) -> Iterator[Block]:
+    """All measures of every row of the main table, a table for each classifier."""
+    for yardstick in leading_first(results):
+        yield Heading(f"All measures, {yardstick}")
+        yield _details(results, yardstick)
+    yield Prose(_TESTED)
+
+
+def augmentation_section(results: Results) -> Iterator[Block]:
+    """Synthetic patches beside real ones, where these are many, few or lack tumour."""
+    mixed = [row for row in results.rows(Part.AUGMENTATION) if not row.is_real]
+    if not mixed:
+        return
+    yield Heading("Beside real patches")
+    yield Prose(
+        "Do synthetic patches help when they are added to real ones? Where real patches are few, the generator itself "
+        "has seen no others. Differences are to the same real patches alone."
+    )
+    leading = leading_first(results)
+    header = ["real patches", "trained on", "synthetic share"]
+    for yardstick in leading:
+        header += [f"AUC, {yardstick}", f"to real alone, {yardstick}"]
+    shares = dict.fromkeys(row.share for row in mixed)
+    rows = [row for share in shares for row in (_real_row(share, results), *mixed) if row and row.share == share]
+    lines = tuple(tuple(_mixed_cells(row, results, leading)) for row in rows)
+    strong = frozenset(place for place, row in enumerate(rows) if row.is_real)
+    yield Table(tuple(header), lines, f"{_SPREAD} {_TESTED}", strong)
+
+
+def curve_section(results: Results) -> Iterator[Block]:
+    """The AUC of real patches alone over how many there are."""
+    lines = tuple(line for yardstick in leading_first(results) if (line := _learning_curve(results, yardstick)))
+    if not any(len(line.points) > 1 for line in lines):
+        return
+    yield Heading("Real patches alone")
+    yield Prose("The AUC of classifiers trained on so many real patches and nothing else.")
+    chart = curves("Learning curve", lines, "real training patches", "AUC on real test patches", log=True)
+    yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
+
+
+def ceiling_section(results: Results) -> Iterator[Block]:
+    """What autoencoders could reach: their reconstructions of real patches in place of samples."""
+    rows = results.rows(Part.CEILING)
+    if not rows:
+        return
+    yield Heading("Ceilings")
+    yield Prose("Trained on reconstructions of real training patches: what lies above it, no prior can win back.")
+    leading = leading_first(results)
+    header = ("trained on", *(f"AUC, {each}" for each in leading), *(f"its samples, {each}" for each in leading))
+    lines = []
+    for row in rows:
+        own = [words.auc(results.get(row, each)) for each in leading]
+        samples = [words.auc(results.get(row.preset, each)) for each in leading]
+        lines.append((f"reconstructions of {row.preset}", *own, *samples))
+    yield Table(header, tuple(lines), _SPREAD)
+
+
+def roc_section(results: Results) -> Iterator[Block]:
+    """ROC curves of the main table's rows, of the first seed."""
+    pictures = tuple(filter(None, (_roc(results, yardstick) for yardstick in leading_first(results))))
+    if pictures:
+        yield Heading("ROC curves")
+        yield Prose("Of the first seed of each row, on real test patches.")
+        yield Gallery(pictures)
+
+
+def confusion_section(results: Results) -> Iterator[Block]:
+    """Confusion matrices of the main table's rows, of the first seed."""
+    for yardstick in leading_first(results):
+        found = [(row, run) for row in results.rows(Part.TABLE) if (run := first_run(results.get(row, yardstick)))]
+        pictures = tuple(
+            Picture(
+                f"confusion-{yardstick}-{place}",
+                confusion(label(row), run.answer["confusion"]),
+                f"Confusion matrix, {label(row)}, {yardstick}",
+            )
+            for place, (row, run) in enumerate(found)
+        )
+        if pictures:
+            yield Heading(f"Confusion matrices, {yardstick}")
+            yield Prose("Rows are what patches are, columns what they were called; shares are of rows. First seed.")
+            yield Gallery(pictures)
+
+
+def missing_section(results: Results) -> Iterator[Block]:
+    """Which runs have no result, and why."""
+    found = [f"{each.row.name}, {each.yardstick}: {each.why}" for each in results.all if each.why]
+    if found:
+        yield Heading("Without a result")
+        yield Items(tuple(found))
+
+
+def first_run(result: Result | None) -> RunSummary | None:
+    """The run of the first seed that has a score."""
+    return result.runs[0] if result is not None and result.runs else None
+
+
+def _in_short(results: Results) -> Iterator[str]:
+    found = results.findings.found
+    seeds = results.findings.plan.wish.seeds
+    done = len(found) - len(results.findings.missing)
+    of_each = "1 seed" if seeds == 1 else f"{seeds} seeds"
+    yield f"{done:,} of {len(found):,} runs have a result, {of_each} of each row."
+    for yardstick in leading_first(results):
+        made = [each for row in results.rows(Part.TABLE) if (each := results.get(row, yardstick)) and each.auc]
+        own = [each for each in made if not each.row.is_real]
+        real = next((each for each in made if each.row.is_real), None)
+        if own:
+            best = max(own, key=lambda each: each.auc.mean if each.auc else 0.0)
+            beside = f", where real patches reach {words.auc(real)}" if real else ""
+            yield f"{yardstick}: of the generators {best.row.name} teaches most, {words.auc(best)}{beside}."
+
+
+def _main_cells(row: Row, results: Results) -> Iterator[str]:
+    study = PRESETS[row.preset].study if row.preset in PRESETS else None
+    yield label(row)
+    yield NOTHING if study is None else words.measure(study.auc) if study.auc is not None else study.note
+    leading = leading_first(results)
+    yield from (words.auc(results.get(row, yardstick)) for yardstick in leading)
+    if _floor_titles(results):
+        verdicts = (results.get(row, yardstick) for yardstick in leading)
+        yield from (each.verdict or NOTHING if each else NOTHING for each in verdicts)
+
+
+def _floor_titles(results: Results) -> tuple[str, ...]:
+    """Titles of the columns of verdicts, where there is any."""
+    judged = any(each.verdict for each in results.all)
+    return tuple(f"against {FLOOR}, {each}" for each in leading_first(results)) if judged else ()
+
+
+def _verdicts(results: Results) -> Iterator[str]:
+    for row in results.rows(Part.TABLE):
+        for yardstick in leading_first(results):
+            result = results.get(row, yardstick)
+            if result is not None and result.verdict:
+                yield f"{row.name}, {yardstick}: {result.verdict} ({words.difference(result.over_floor)})"
+
+
+def _details(results: Results, yardstick: str) -> Table:
+    # The study had the first of the classifiers.
+    has_study = yardstick == results.yardsticks[0]
+    study = ("study: loss", "accuracy", "AUC") if has_study else ()
+    header = (
+        "trained on", "n train", "n test", "loss", "accuracy", "AUC", "over seeds", "95 % interval", *study,
+        "to real patches", f"to {FLOOR}",
+    )  # fmt: skip
+    rows = results.rows(Part.TABLE)
+    lines = tuple(tuple(_detail_cells(row, results, yardstick, has_study)) for row in rows)
+    strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
+    return Table(header, lines, strong=strong)
+
+
+def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -> Iterator[str]:
+    result = results.get(row, yardstick)
+    means = result.means if result else {}
+    yield label(row)
+    yield from (count(round(means[name])) if name in means else NOTHING for name in ("n_train", "n_test"))
+    yield from (words.measure(means.get(name)) for name in ("loss", "accuracy"))
+    if result is None or result.auc is None:
+        yield from (NOTHING, NOTHING, NOTHING)
+    else:
+        spread = result.auc.deviation
+        yield words.fixed(result.auc.mean)
+        yield NOTHING if spread is None else f"± {words.fixed(spread)}"
+        yield words.interval(result.low, result.high)
+    if has_study:
+        study = PRESETS[row.preset].study if row.preset in PRESETS else None
+        numbers = (study.loss, study.accuracy, study.auc) if study else (None, None, None)
+        yield from map(words.measure, numbers)
+    yield words.difference(result.over_real if result else None)
+    yield words.difference(result.over_floor if result else None)
+
+
+def _real_row(share: object, results: Results) -> Row | None:
+    """The row of these real patches alone."""
+    return next((row for row in results.findings.plan.rows if row.is_real and row.share == share), None)
+
+
+def _mixed_cells(row: Row, results: Results, leading: Sequence[str]) -> Iterator[str]:
+    yield row.share.words
+    yield "real patches alone" if row.is_real else row.preset if row.proportion else f"{row.preset} alone"
+    yield "0 %" if row.is_real else "100 %" if row.proportion is None else f"{row.proportion:.0%}".replace("%", " %")
+    for yardstick in leading:
+        result = results.get(row, yardstick)
+        yield words.auc(result)
+        yield words.difference(result.over_real if result else None)
+
+
+def _learning_curve(results: Results, yardstick: str) -> Line | None:
+    points = sorted(
+        (each.means["n_train"], each.auc.mean, each.low or each.auc.mean, each.high or each.auc.mean)
+        for row in results.findings.plan.rows
+        if row.is_real and row.share.tumour == 1
+        if (each := results.get(row, yardstick)) and each.auc and "n_train" in each.means
+    )
+    if not points:
+        return None
+    return Line(
+        yardstick, tuple((n, auc) for n, auc, *_ in points), tuple((low, high) for *_, low, high in points), dots=True
+    )
+
+
+def _interval_chart(results: Results) -> Picture | None:
+    leading = leading_first(results)
+    rows = [row for row in results.rows(Part.TABLE) if any(_bar(results.get(row, each)) for each in leading)]
+    if not rows:
+        return None
+    bars = [[_bar(results.get(row, each)) for each in leading] for row in rows]
+    marks = [bar.value for name in (FLOOR,) for each in leading if (bar := _bar(results.get(name, each)))]
+    title = f"AUC of each row; dashed: {FLOOR}" if marks else "AUC of each row"
+    chart = intervals(title, [label(row) for row in rows], leading, bars, marks)
+    return Picture("auc", chart, "AUC of each row with its interval, a short stroke for each seed")
+
+
+def _bar(result: Result | None) -> Bar | None:
+    if result is None or result.auc is None:
+        return None
+    mean = result.auc.mean
+    low, high = (mean if end is None else end for end in (result.low, result.high))
+    return Bar(mean, low, high, tuple(float(run.answer["auc"]) for run in result.runs))
+
+
+def _roc(results: Results, yardstick: str) -> Picture | None:
+    lines = []
+    for row in results.rows(Part.TABLE):
+        run = first_run(results.get(row, yardstick))
+        roc = run.answer.get("roc") if run else None
+        if run is not None and isinstance(roc, dict):
+            points = tuple(zip(roc["fpr"], roc["tpr"], strict=False))
+            lines.append(Line(f"{label(row)} {words.fixed(run.answer['auc'])}", points))
+    if not lines:
+        return None
+    unit = ((0.0, 1.0), (0.0, 1.0))
+    chart = curves(
+        f"ROC, {yardstick}", lines, "1 − specificity", "sensitivity", (320, 320), unit, diagonal=True
+    )  # fmt: skip
+    return Picture(f"roc-{yardstick}", chart, f"ROC curves with {yardstick}")

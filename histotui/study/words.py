@@ -1,0 +1,54 @@
+"""Numbers of a study as its tables write them."""
+
+from histotui.formats import NOTHING, number
+from histotui.repeating import Spread
+from histotui.study.results import Difference, Result
+
+
+def auc(result: Result | None) -> str:
+    """Mean, spread over seeds and interval over patches, such as 0.811 ± 0.004 [0.796, 0.826]; else why not."""
+    if result is None:
+        return NOTHING
+    if result.auc is None:
+        return result.why or NOTHING
+    parts = [mean_and_spread(result.auc), interval(result.low, result.high)]
+    if missing := len(result.findings) - result.auc.runs:
+        parts.append(f"({missing} of {len(result.findings)} seeds missing)")
+    return " ".join(filter(None, parts))
+
+
+def mean_and_spread(spread: Spread) -> str:
+    """The mean, and the standard deviation where there is one."""
+    return fixed(spread.mean) + ("" if spread.deviation is None else f" ± {fixed(spread.deviation)}")
+
+
+def interval(low: float | None, high: float | None) -> str:
+    """An interval; nothing where there is none."""
+    return "" if low is None or high is None else f"[{fixed(low)}, {fixed(high)}]"
+
+
+def difference(found: Difference | None) -> str:
+    """A difference with its interval and p, such as −0.021 [−0.032, −0.010], p < 0.001."""
+    if found is None:
+        return NOTHING
+    return f"{signed(found.mean)} [{signed(found.low)}, {signed(found.high)}], {probability(found.p)}"
+
+
+def probability(p: float) -> str:
+    """A p as papers write it."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def fixed(value: float | None) -> str:
+    """Three decimals."""
+    return NOTHING if value is None else f"{value:.3f}"
+
+
+def signed(value: float) -> str:
+    """Three decimals with a sign that is as wide as a plus."""
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def measure(value: float | None) -> str:
+    """Any other measure."""
+    return number(value)

@@ -1,0 +1,115 @@
+"""Writes the report of a study: one HTML file, Markdown with pictures beside it, and its main table alone."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from engine.spec.study import Part, yardsticks
+from histotui.ask import ask, hide_progress
+from histotui.disk import storage_errors, write_whole
+from histotui.formats import table
+from histotui.study import records, sections
+from histotui.study.document import Block, Document, Prose
+from histotui.study.looking import Findings
+from histotui.study.markdown import IMAGES, as_markdown, as_table, picture_files
+from histotui.study.page import as_html
+from histotui.study.results import Difference, Pair, Result, Results, results, wanted_tests
+from histotui.text import clean_line
+
+Tree = dict[str, Any]
+
+REPORT: Final = "report.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A report that has been written, and its main table for people and for programs."""
+
+    folder: Path
+    lines: tuple[str, ...]
+    rows: list[Tree]
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.folder / REPORT
+
+
+def write_report(findings: Findings, folder: Path, quiet: bool = False) -> Written:
+    """Test, put together and write; the engine is asked for the tests."""
+    kinds = tuple(yardsticks())
+    found = results(findings, kinds, _tests(findings, kinds, quiet))
+    document = report(found)
+    main = sections.main_table(found)
+    with storage_errors(folder):
+        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        for name, content in picture_files(document):
+            (folder / IMAGES / name).write_bytes(content)
+    write_whole(folder / REPORT, as_html(document), durable=False)
+    write_whole(folder / "report.md", as_markdown(document), durable=False)
+    write_whole(folder / "table.md", as_table(main) + "\n", durable=False)
+    return Written(folder, tuple(table(main.header, main.rows)), [_tree(each) for each in found.all])
+
+
+def report(found: Results) -> Document:
+    """The whole report of these results."""
+    name = clean_line(records.manifest_name(found))
+    return Document(f"Are synthetic patches worth anything? A study on {name}", tuple(_blocks(found)))
+
+
+def _blocks(found: Results) -> Iterator[Block]:
+    yield Prose(
+        "Each row trains a classifier on the patches that it names and tests it on real patches that nothing in the "
+        "run has seen. Two classifiers judge every row on the same synthetic patches."
+    )
+    for part in (
+        sections.result_section,
+        sections.augmentation_section,
+        sections.curve_section,
+        sections.ceiling_section,
+        records.sample_section,
+        sections.detail_section,
+        sections.roc_section,
+        sections.confusion_section,
+        records.training_section,
+        sections.missing_section,
+        records.duration_section,
+        records.method_section,
+        records.command_section,
+        records.note_section,
+    ):
+        yield from part(found)
+
+
+def _tests(findings: Findings, kinds: tuple[str, ...], quiet: bool) -> dict[Pair, Tree]:
+    """The paired tests that the report needs, as far as the engine can make them."""
+    pairs = wanted_tests(findings, kinds)
+    if not pairs:
+        return {}
+    paths = [[str(run.folder.path.absolute()) for run in pair] for pair in pairs]
+    answer = ask("comparison", {"pairs": paths}, hide_progress if quiet else None)
+    return {(pair["first"], pair["second"]): pair for pair in answer.get("pairs", ())}
+
+
+def _tree(result: Result) -> Tree:
+    spread = result.auc
+    return {
+        "row": result.row.name,
+        "part": str(result.row.part),
+        "classifier": result.yardstick,
+        "seeds": spread.runs if spread else 0,
+        "auc": spread.mean if spread else None,
+        "auc_deviation": spread.deviation if spread else None,
+        "auc_low": result.low,
+        "auc_high": result.high,
+        "n_train": result.means.get("n_train"),
+        "over_floor": _difference(result.over_floor),
+        "over_real": _difference(result.over_real),
+        "verdict": result.verdict if result.row.part is Part.TABLE else "",
+        "why": result.why,
+    }
+
+
+def _difference(found: Difference | None) -> Tree | None:
+    return None if found is None else {"mean": found.mean, "low": found.low, "high": found.high, "p": found.p}
