@@ -75,7 +75,8 @@ class Worker:
     def _start(self, cell: Cell, findings: Findings) -> None:
         lender = self._lender(cell, findings)
         if cell.maker is not None and lender is None:
-            self._refuse(cell, Refusal("the run that makes its patches has not finished"))
+            made = self._refused.get(key_of(cell.maker), Refusal(""))
+            self._refuse(cell, Refusal("the run that makes its patches has no result", made.fits))
             return
         config = cell.config(lender)
         if cell.maker is None and (why := self._shortage(cell)):
