@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from engine.spec.config import DataConfig, RunConfig, SynthesisConfig
+from engine.spec.config import RunConfig, SynthesisConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, find_preset
 from engine.spec.resolve import Tree, apply
@@ -162,25 +162,21 @@ def _why_not(preset: Preset) -> str:
 
 
 def _real_and_few() -> Iterator[Row]:
-    if _known(DataConfig, "train_share"):
-        yield from (Row(Part.CURVE, REAL, Share(share)) for share in CURVE)
-    if _known(DataConfig, "tumour_share"):
-        yield Row(Part.AUGMENTATION, REAL, Share(tumour=RARE))
+    yield from (Row(Part.CURVE, REAL, Share(share)) for share in CURVE)
+    yield Row(Part.AUGMENTATION, REAL, Share(tumour=RARE))
 
 
 def _augmented(name: str) -> Iterator[Row]:
     """With a generator: synthetic patches alone and beside real ones, where these are many, few or lack tumour."""
     for proportion in (0.25, 0.5):
         yield Row(Part.AUGMENTATION, name, proportion=proportion)
-    few = [Share(share) for share in FEW] if _known(DataConfig, "train_share") else []
-    rare = [Share(tumour=RARE)] if _known(DataConfig, "tumour_share") else []
-    for share in (*few, *rare):
+    for share in (*map(Share, FEW), Share(tumour=RARE)):
         yield from (Row(Part.AUGMENTATION, name, share, proportion) for proportion in (None, 0.5, 0.8))
 
 
 def _ceiling(preset: Preset) -> Iterator[Row]:
     row = Row(Part.CEILING, preset.name, ceiling=True)
-    if not _known(SynthesisConfig, "reconstruct"):
+    if "reconstruct" not in SynthesisConfig.model_fields:
         return
     try:
         apply(preset.config, [row.changes])
@@ -188,10 +184,6 @@ def _ceiling(preset: Preset) -> Iterator[Row]:
         # A generator without an autoencoder has nothing to reconstruct with.
         return
     yield row
-
-
-def _known(part: type[DataConfig] | type[SynthesisConfig], setting: str) -> bool:
-    return setting in part.model_fields
 
 
 def yardsticks() -> dict[str, RunConfig]:

@@ -138,7 +138,7 @@ def _confusion_cell(value: int, share: float, x: float, y: float, side: float) -
     yield element("rect", x=x, y=y, width=side, height=side, class_="cell", fill_opacity=shade)
     middle = x + side / 2
     yield _text(count(value), middle, y + side / 2, text_anchor="middle")
-    yield _text(f"{share:.0%}", middle, y + side / 2 + 16, text_anchor="middle", class_="faint")
+    yield _text(f"{share:.0%}", middle, y + side / 2 + 16, text_anchor="middle")
 
 
 def _limits(
@@ -149,8 +149,9 @@ def _limits(
     points = [point for line in lines for point in line.points]
     heights = [y for _, y in points] + [end for line in lines for ends in line.ends for end in ends]
     xs = [x for x, _ in points if x > 0 or not log]
-    across = (min(xs) * 0.8, max(xs) * 1.25) if log and xs else padded(xs, 0.0 if not log and len(xs) > 1 else 0.05)
-    return across, padded(heights)
+    if log:
+        return (min(xs, default=1.0) * 0.8, max(xs, default=10.0) * 1.25), padded(heights)
+    return padded(xs, 0.0 if len(xs) > 1 else 0.05), padded(heights)
 
 
 def _curve(line: Line, x: Scale, y: Scale, place: int) -> Iterator[Markup]:

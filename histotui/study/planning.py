@@ -11,7 +11,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import find_preset
 from engine.spec.resolve import Tree, apply, dump, flatten, parse_override
-from engine.spec.study import Row, all_rows, select, yardsticks
+from engine.spec.study import WHOLE, Row, all_rows, select, yardsticks
 from histotui.repeating import with_seeds
 from histotui.settings import quickened, with_absolute_paths
 from histotui.store import RunStore
@@ -35,6 +35,7 @@ _FIXED: Final = frozenset(
         "data.source",
         "data.train_share",
         "data.tumour_share",
+        "data.share_seed",
     }
 )
 """Settings that rows differ in, which nobody else may set."""
@@ -138,7 +139,12 @@ def _with_makers(rows: Sequence[Row]) -> tuple[Row, ...]:
 def _seeded(cell: Cell, count: int) -> Iterator[Cell]:
     makers = [None] * count if cell.maker is None else with_seeds(cell.maker, count)
     for template, maker in zip(with_seeds(cell.template, count), makers, strict=True):
-        yield Cell(cell.row, cell.yardstick, template, maker)
+        yield Cell(cell.row, cell.yardstick, _drawn(template, cell.row), maker and _drawn(maker, cell.row))
+
+
+def _drawn(config: RunConfig, row: Row) -> RunConfig:
+    """The config with real patches of its seed's own choice where a row has few of them: the choice is chance too."""
+    return config if row.share == WHOLE else apply(config, [{"data": {"share_seed": config.seed}}])
 
 
 @dataclass(frozen=True, slots=True)

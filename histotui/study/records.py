@@ -24,7 +24,7 @@ from histotui.summary import RunSummary, read_tree, strings
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PREPARE: Final = "prepare"
 _NOTES: Final = 40
-_PANEL: Final = (210.0, 120.0)
+_PANEL: Final = (185.0, 110.0)
 
 Tree = Mapping[str, Any]
 

@@ -55,11 +55,18 @@ def result_section(results: Results) -> Iterator[Block]:
 
 
 def detail_section(results: Results) -> Iterator[Block]:
-    """All measures of every row of the main table, a table for each classifier."""
+    """All measures of every row of the main table, a table for each classifier, and the tests between rows."""
     for yardstick in leading_first(results):
         yield Heading(f"All measures, {yardstick}")
         yield _details(results, yardstick)
-    yield Prose(_TESTED)
+    leading = leading_first(results)
+    tested = [each for each in results.all if each.row.part is Part.TABLE and (each.over_floor or each.over_real)]
+    if not tested:
+        return
+    yield Heading("Tests between rows")
+    titles = (f"{title}, {each}" for each in leading for title in ("to real patches", f"to {FLOOR}"))
+    rows = dict.fromkeys(each.row for each in tested)
+    yield Table(("trained on", *titles), tuple(tuple(_test_cells(row, results)) for row in rows), _TESTED)
 
 
 def augmentation_section(results: Results) -> Iterator[Block]:
@@ -196,10 +203,7 @@ def _details(results: Results, yardstick: str) -> Table:
     # The study had the first of the classifiers.
     has_study = yardstick == results.yardsticks[0]
     study = ("study: loss", "accuracy", "AUC") if has_study else ()
-    header = (
-        "trained on", "n train", "n test", "loss", "accuracy", "AUC", "over seeds", "95 % interval", *study,
-        "to real patches", f"to {FLOOR}",
-    )  # fmt: skip
+    header = ("trained on", "n train", "n test", "loss", "accuracy", "AUC", "over seeds", "95 % interval", *study)
     rows = results.rows(Part.TABLE)
     lines = tuple(tuple(_detail_cells(row, results, yardstick, has_study)) for row in rows)
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
@@ -223,8 +227,14 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -
         study = PRESETS[row.preset].study if row.preset in PRESETS else None
         numbers = (study.loss, study.accuracy, study.auc) if study else (None, None, None)
         yield from map(words.measure, numbers)
-    yield words.difference(result.over_real if result else None)
-    yield words.difference(result.over_floor if result else None)
+
+
+def _test_cells(row: Row, results: Results) -> Iterator[str]:
+    yield label(row)
+    for yardstick in leading_first(results):
+        result = results.get(row, yardstick)
+        yield words.difference(result.over_real if result else None)
+        yield words.difference(result.over_floor if result else None)
 
 
 def _real_row(share: object, results: Results) -> Row | None:

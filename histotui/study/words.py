@@ -12,7 +12,7 @@ def auc(result: Result | None) -> str:
     if result.auc is None:
         return result.why or NOTHING
     parts = [mean_and_spread(result.auc), interval(result.low, result.high)]
-    if missing := len(result.findings) - result.auc.runs:
+    if missing := sum(finding.fate != "done" for finding in result.findings):
         parts.append(f"({missing} of {len(result.findings)} seeds missing)")
     return " ".join(filter(None, parts))
 

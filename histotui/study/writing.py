@@ -43,13 +43,21 @@ def write_report(findings: Findings, folder: Path, quiet: bool = False) -> Writt
     document = report(found)
     main = sections.main_table(found)
     with storage_errors(folder):
-        (folder / IMAGES).mkdir(parents=True, exist_ok=True)
+        _clear(folder / IMAGES)
         for name, content in picture_files(document):
             (folder / IMAGES / name).write_bytes(content)
     write_whole(folder / REPORT, as_html(document), durable=False)
     write_whole(folder / "report.md", as_markdown(document), durable=False)
     write_whole(folder / "table.md", as_table(main) + "\n", durable=False)
     return Written(folder, tuple(table(main.header, main.rows)), [_tree(each) for each in found.all])
+
+
+def _clear(images: Path) -> None:
+    """Make the folder, and remove the pictures of an earlier report, which may have had more of them."""
+    images.mkdir(parents=True, exist_ok=True)
+    for path in images.iterdir():
+        if path.suffix in (".svg", ".png"):
+            path.unlink()
 
 
 def report(found: Results) -> Document:
