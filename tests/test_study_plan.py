@@ -12,7 +12,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import RunFailed, RunFinished, RunStarted, RunStopped
 from engine.spec.presets import PRESETS, Preset, StudyResult
-from engine.spec.resolve import apply, load
+from engine.spec.resolve import apply, dump, load
 from engine.spec.study import FLOOR, REAL, Part, Row, Share, all_rows, select, yardsticks
 from histotui.store import RunStore
 from histotui.study.keys import Library, key_of
@@ -134,6 +134,41 @@ class TestConfigs:
             update={"epochs": 3}
         )
         assert [getattr(config.classifier, "blocks", None) for config in found.values()] == [None, 2] * 3
+
+    def test_where_there_are_few_patches_there_are_more_epochs_of_the_seeds_own_choice(self, store: RunStore) -> None:
+        rows = ("baseline@0.01", "null@0.01+0.5", "baseline@rare-0.1")
+        found = {(*cell.kind, cell.seed): cell for cell in planned(store, rows=rows, seeds=2).cells}
+        few = found["baseline@0.01", "cnn", 1].template
+        assert (few.classifier.epochs, few.data.train_share, few.data.share_seed) == (1000, 0.01, 1)
+        mixed = found["null@0.01+0.5", "resnet", 1]
+        assert (mixed.template.classifier.epochs, mixed.template.synthesis.ratio) == (80, 4.0)
+        assert mixed.maker == found["null@0.01", "cnn", 1].template and mixed.template.data == few.data
+        rare = found["baseline@rare-0.1", "cnn", 1].template
+        assert (rare.classifier.epochs, rare.data.train_share, rare.data.tumour_share) == (100, 1.0, 0.1)
+
+    def test_epochs_set_for_a_row_of_few_patches_are_those(self, store: RunStore) -> None:
+        changes = ("classifier.epochs=10", "baseline@0.01:classifier.epochs=33")
+        cells = planned(store, *changes, rows=("baseline@0.01", "baseline@0.1")).cells
+        assert {cell.kind: cell.template.classifier.epochs for cell in cells} == {
+            ("baseline@0.01", "cnn"): 33,
+            ("baseline@0.01", "resnet"): 33,
+            ("baseline@0.1", "cnn"): 32,
+            ("baseline@0.1", "resnet"): 32,
+        }
+
+    def test_epochs_of_a_generator_in_stages_are_more_in_each(self, store: RunStore) -> None:
+        (whole, _), (few, _) = (planned(store, rows=(name,)).cells for name in ("latent-flow", "latent-flow@0.01"))
+        trees = [dump(cell.template)["generator"] for cell in (whole, few)]
+        assert trees[1]["epochs"] == 10 * trees[0]["epochs"]
+        assert trees[1]["latent_prior"]["epochs"] == 10 * trees[0]["latent_prior"]["epochs"]
+
+    def test_ceilings_are_of_autoencoders_and_the_other_classifier_borrows_them(self, store: RunStore) -> None:
+        ceilings = {row.preset for row in all_rows() if row.part is Part.CEILING}
+        assert "vae-matched" in ceilings and not {"null", "diffusion", "gan-bce", "vae-100"} & ceilings
+        own, borrowed = planned(store, "synthesis.ratio=2", rows=("vae-matched-ceiling",)).cells
+        assert own.template.synthesis.reconstruct and own.template.synthesis.ratio == 1
+        assert borrowed.maker == own.template and not borrowed.template.synthesis.reconstruct
+        assert planned(store, "synthesis.ratio=2", rows=("vae-matched",)).cells[0].template.synthesis.ratio == 2
 
     def test_quick_gives_way_to_set(self, store: RunStore) -> None:
         found = {cell.kind: cell.template for cell in planned(store, "vae-100:generator.epochs=77", quick=True).cells}

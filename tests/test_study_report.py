@@ -212,9 +212,9 @@ class TestParts:
         blocks = list(sections.augmentation_section(found(bench, asked)))
         (table,) = (block for block in blocks if isinstance(block, Table))
         assert [row[:3] for row in table.rows[:3]] == [
-            ("1%", "real patches alone", "0 %"),
-            ("1%", "null alone", "100 %"),
-            ("1%", "null", "50 %"),
+            ("1 %", "real patches alone", "0 %"),
+            ("1 %", "null alone", "100 %"),
+            ("1 %", "null", "50 %"),
         ]
         assert table.rows[2][5:] == ("0.750 [0.730, 0.770]", "+0.050 [+0.040, +0.060], p = 0.001")
         assert table.strong == {0}

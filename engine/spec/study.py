@@ -2,15 +2,16 @@
 
 import difflib
 import fnmatch
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from engine.spec.config import RunConfig, SynthesisConfig
+from engine.spec.config import FitConfig, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, find_preset
-from engine.spec.resolve import Tree, apply
+from engine.spec.resolve import Tree
 
 REAL: Final = "baseline"
 """The row of classifiers that are trained on real patches alone."""
@@ -53,8 +54,13 @@ class Share:
     def words(self) -> str:
         """What a table calls it."""
         if self.tumour != 1:
-            return f"{self.tumour:.0%} of the tumour"
-        return "all" if self == WHOLE else f"{self.train:.0%}"
+            return f"{self.tumour * 100:g} % of the tumour"
+        return "all" if self == WHOLE else f"{self.train * 100:g} %"
+
+    @property
+    def effort(self) -> float:
+        """Epochs for each epoch on all patches: few patches need more of them, and still make fewer steps."""
+        return 1 / math.sqrt(self.train)
 
     @property
     def changes(self) -> Tree:
@@ -92,6 +98,11 @@ class Row:
         return self.preset == REAL
 
     @property
+    def has_own_ratio(self) -> bool:
+        """Whether it says itself how many synthetic patches are made."""
+        return self.ceiling or (self.share != WHOLE and not self.is_real)
+
+    @property
     def maker(self) -> "Row | None":
         """The row whose synthetic patches are taken; None where there are none, or its own."""
         return None if self.proportion is None else Row(Part.AUGMENTATION, self.preset, self.share)
@@ -100,8 +111,8 @@ class Row:
     def changes(self) -> Tree:
         """Settings in which it differs from its preset, those of the classifier left out."""
         synthesis: Tree = {"reconstruct": True} if self.ceiling else {}
-        if self.share != WHOLE and not self.is_real:
-            synthesis["ratio"] = RATIO
+        if self.has_own_ratio:
+            synthesis["ratio"] = 1.0 if self.ceiling else RATIO
         parts = {"data": self.share.changes, "synthesis": synthesis}
         return {name: part for name, part in parts.items() if part}
 
@@ -115,7 +126,7 @@ def all_rows(presets: Mapping[str, Preset] = PRESETS) -> tuple[Row, ...]:
         *(Row(Part.TABLE, preset.name, why_not=_why_not(preset)) for preset in generators),
         *_real_and_few(),
         *(row for preset in runnable if preset.study is None for row in _augmented(preset.name)),
-        *(row for preset in runnable for row in _ceiling(preset)),
+        *(row for preset in runnable if preset.study is None for row in _ceiling(preset)),
     )
 
 
@@ -175,15 +186,9 @@ def _augmented(name: str) -> Iterator[Row]:
 
 
 def _ceiling(preset: Preset) -> Iterator[Row]:
-    row = Row(Part.CEILING, preset.name, ceiling=True)
-    if "reconstruct" not in SynthesisConfig.model_fields:
-        return
-    try:
-        apply(preset.config, [row.changes])
-    except ConfigError:
-        # A generator without an autoencoder has nothing to reconstruct with.
-        return
-    yield row
+    generator = preset.config.generator
+    if isinstance(generator, FitConfig) and generator.has_encoder:
+        yield Row(Part.CEILING, preset.name, ceiling=True)
 
 
 def yardsticks() -> dict[str, RunConfig]:

@@ -174,6 +174,9 @@ class _Override:
 
     def concerns(self, row: Row, kind: str, config: RunConfig) -> bool:
         """Whether it changes a run of this row with this classifier and, as yet, this config."""
+        # A ceiling makes one patch of each, and where real patches are few the row itself says how many are made.
+        if self.path == "synthesis.ratio" and row.has_own_ratio:
+            return False
         return self.scope in ("", row.name, row.preset, kind) and self.path in dict(flatten(dump(config)))
 
 
@@ -206,7 +209,16 @@ class _Settler:
         judged = apply(base, [{"classifier": dump(judge)["classifier"] | _trained_on(row)}, row.changes, given])
         wanted = [each.tree for each in self.overrides if each.concerns(row, kind, judged)]
         asked = with_absolute_paths(apply(judged, wanted), self.store)
-        return with_absolute_paths(quickened(asked, wanted), self.store) if self.wish.quick else asked
+        config = with_absolute_paths(quickened(asked, wanted), self.store) if self.wish.quick else asked
+        named = {each.path for each in self.overrides if each.scope == row.name}
+        return apply(config, _longer(config, row, named))
+
+
+def _longer(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tree]:
+    """More epochs where there are few patches, of which an epoch has few steps; those set for this very row stay."""
+    for path, value in flatten(dump(config)) if row.share.effort != 1 else ():
+        if path.startswith(("generator.", "classifier.")) and path.endswith("epochs") and path not in named:
+            yield parse_override(f"{path}={max(1, round(value * row.share.effort))}")
 
 
 def _trained_on(row: Row) -> Tree:
@@ -219,7 +231,7 @@ def _trained_on(row: Row) -> Tree:
 
 def _borrowing(config: RunConfig) -> RunConfig:
     """The config with another run's patches in place of its generator."""
-    return apply(config, [{"generator": None, "synthesis": {"source": _LENDER}}])
+    return apply(config, [{"generator": None, "synthesis": {"source": _LENDER, "reconstruct": False}}])
 
 
 def _refuse_idle(overrides: Iterable[_Override], configs: Sequence[RunConfig]) -> None:

@@ -245,7 +245,7 @@ def _real_row(share: object, results: Results) -> Row | None:
 def _mixed_cells(row: Row, results: Results, leading: Sequence[str]) -> Iterator[str]:
     yield row.share.words
     yield "real patches alone" if row.is_real else row.preset if row.proportion else f"{row.preset} alone"
-    yield "0 %" if row.is_real else "100 %" if row.proportion is None else f"{row.proportion:.0%}".replace("%", " %")
+    yield "0 %" if row.is_real else "100 %" if row.proportion is None else f"{row.proportion * 100:g} %"
     for yardstick in leading:
         result = results.get(row, yardstick)
         yield words.auc(result)
