@@ -66,7 +66,7 @@ class TestCharts:
         chart = intervals("AUC", ["one", "two"], ["a", "b"], [[Bar(0.6, 0.5, 0.7, (0.55,)), None], [None, None]], [0.5])
         tree = parsed(chart)
         (bar,) = (node for node in tree.iter(f"{SVG}line") if node.get("class") == "bar s0")
-        (mark,) = (node for node in tree.iter(f"{SVG}line") if node.get("class") == "mark")
+        (mark,) = (node for node in tree.iter(f"{SVG}line") if node.get("class") == "mark s0")
         (seed,) = (node for node in tree.iter(f"{SVG}line") if node.get("class") == "s0")
         low, high = float(bar.get("x1", 0)), float(bar.get("x2", 0))
         assert float(mark.get("x1", 0)) == low

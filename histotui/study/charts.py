@@ -176,8 +176,8 @@ def _bar(bar: Bar, x: Scale, y: float, place: int) -> Iterator[Markup]:
 
 
 def _marks(x: Scale, box: Box, values: Iterable[float]) -> Iterator[Markup]:
-    for value in values:
-        yield _segment(x.at(value), box.top - 4, x.at(value), box.bottom, class_="mark")
+    for place, value in enumerate(values):
+        yield _segment(x.at(value), box.top - 4, x.at(value), box.bottom, class_=f"mark s{place % SERIES}")
 
 
 def _x_axis(x: Scale, box: Box, title: str) -> Iterator[Markup]:

@@ -43,7 +43,7 @@ def sample_section(results: Results) -> Iterator[Block]:
     unique = {picture.name: picture for picture in pictures}
     if unique:
         yield Heading("Samples")
-        yield Prose("Of the first seed of each row. Every generator draws its patches at the end of its training.")
+        yield Prose("Of the first seed of each row, as they were when its training ended.")
         yield Gallery(tuple(unique.values()), captions=True)
 
 
@@ -217,24 +217,27 @@ def _protocol(config: Tree) -> list[str]:
     data, synthesis, classifier = (section(config, name) for name in ("data", "synthesis", "classifier"))
     fraction, threshold = classifier.get("validation_fraction"), section(config, "evaluation").get("threshold")
     return [
-        f"centre crop of {data.get('crop')} pixels; {synthesis.get('ratio')} synthetic patches for each real training "
-        "patch of the same class, where a row says nothing else",
+        f"centre crop of {data.get('crop')} pixels; synthetic patches for each real training patch of the same class, "
+        f"where a row says nothing else: {synthesis.get('ratio')}",
         f"the classifier of the epoch with the highest AUC on {classifier.get('validation')} patches "
         f"({fraction} of its own training set where held out) is tested once, at threshold {threshold}",
     ]
 
 
 def _versions(runs: Iterable[RunSummary]) -> list[str]:
-    found: dict[str, dict[str, None]] = {}
-    for run in runs:
-        environment = read_tree_or_nothing(run.folder.environment)
-        packages = section(environment, "packages")
-        facts = {**{name: environment.get(name) for name in ("histotui", "commit", "python")}, **packages}
-        facts |= {"device": run.device, "threads": environment.get("threads")}
-        for name, value in facts.items():
-            if value not in (None, ""):
-                found.setdefault(name, {})[str(value)] = None
-    return [f"{name}: {', '.join(values)}" for name, values in found.items()]
+    environments = [(read_tree_or_nothing(run.folder.environment), run.device) for run in runs]
+    packages = dict.fromkeys(
+        f"{name} {version}"
+        for environment, _ in environments
+        for name, version in section(environment, "packages").items()
+    )
+    facts = {
+        name: dict.fromkeys(str(environment[name]) for environment, _ in environments if environment.get(name))
+        for name in ("histotui", "commit", "python", "threads")
+    }
+    facts["packages"] = packages
+    facts["device"] = dict.fromkeys(device for _, device in environments if device)
+    return [f"{name}: {', '.join(values)}" for name, values in facts.items() if values]
 
 
 def _settings(result: Result) -> str:

@@ -26,8 +26,11 @@ def main_table(results: Results) -> Table:
     """Every row of the study's table with all classifiers, in short."""
     leading = leading_first(results)
     rows = results.rows(Part.TABLE)
-    header = ("trained on", "study's AUC", *(f"AUC, {each}" for each in leading), *_floor_titles(results))
+    header = ("trained on", "study's AUC", *(f"AUC, {each}" for each in leading))
     lines = tuple(tuple(_main_cells(row, results)) for row in rows)
+    if any(each.verdict for each in results.all):
+        header = (*header, f"against {FLOOR}")
+        lines = tuple((*line, _verdict(row, results)) for line, row in zip(lines, rows, strict=True))
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
     return Table(header, lines, _SPREAD, strong)
 
@@ -59,14 +62,14 @@ def detail_section(results: Results) -> Iterator[Block]:
     for yardstick in leading_first(results):
         yield Heading(f"All measures, {yardstick}")
         yield _details(results, yardstick)
-    leading = leading_first(results)
     tested = [each for each in results.all if each.row.part is Part.TABLE and (each.over_floor or each.over_real)]
-    if not tested:
-        return
-    yield Heading("Tests between rows")
-    titles = (f"{title}, {each}" for each in leading for title in ("to real patches", f"to {FLOOR}"))
-    rows = dict.fromkeys(each.row for each in tested)
-    yield Table(("trained on", *titles), tuple(tuple(_test_cells(row, results)) for row in rows), _TESTED)
+    if tested:
+        yield Heading("Tests between rows")
+        lines = (
+            (label(each.row), each.yardstick, words.difference(each.over_real), words.difference(each.over_floor))
+            for each in tested
+        )
+        yield Table(("trained on", "classifier", "to real patches", f"to {FLOOR}"), tuple(lines), _TESTED)
 
 
 def augmentation_section(results: Results) -> Iterator[Block]:
@@ -180,15 +183,15 @@ def _main_cells(row: Row, results: Results) -> Iterator[str]:
     yield NOTHING if study is None else words.measure(study.auc) if study.auc is not None else study.note
     leading = leading_first(results)
     yield from (words.auc(results.get(row, yardstick)) for yardstick in leading)
-    if _floor_titles(results):
-        verdicts = (results.get(row, yardstick) for yardstick in leading)
-        yield from (each.verdict or NOTHING if each else NOTHING for each in verdicts)
 
 
-def _floor_titles(results: Results) -> tuple[str, ...]:
-    """Titles of the columns of verdicts, where there is any."""
-    judged = any(each.verdict for each in results.all)
-    return tuple(f"against {FLOOR}, {each}" for each in leading_first(results)) if judged else ()
+def _verdict(row: Row, results: Results) -> str:
+    """What the floor says of a generator; by classifier where they do not agree."""
+    found = {each: result.verdict for each in leading_first(results) if (result := results.get(row, each))}
+    told = {yardstick: verdict for yardstick, verdict in found.items() if verdict}
+    if len(told) == len(found) and len(set(told.values())) == 1:
+        return next(iter(told.values()))
+    return "; ".join(f"{yardstick}: {verdict}" for yardstick, verdict in told.items()) or NOTHING
 
 
 def _verdicts(results: Results) -> Iterator[str]:
@@ -227,14 +230,6 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -
         study = PRESETS[row.preset].study if row.preset in PRESETS else None
         numbers = (study.loss, study.accuracy, study.auc) if study else (None, None, None)
         yield from map(words.measure, numbers)
-
-
-def _test_cells(row: Row, results: Results) -> Iterator[str]:
-    yield label(row)
-    for yardstick in leading_first(results):
-        result = results.get(row, yardstick)
-        yield words.difference(result.over_real if result else None)
-        yield words.difference(result.over_floor if result else None)
 
 
 def _real_row(share: object, results: Results) -> Row | None:
