@@ -34,7 +34,8 @@ img{display:block;max-width:100%;height:auto;background:#fff}
 svg{display:block;max-width:100%;height:auto}
 @media print{:root{--ink:#000;--faint:#444;--line:#ccc;--paper:#fff;--band:#f3f5f7}
 body{max-width:none;padding:0;font-size:10pt}table{font-size:7.5pt}th,td{padding:.15rem .35rem}
-pre{white-space:pre-wrap;overflow-wrap:anywhere}h2,h3{break-after:avoid}figure,tr{break-inside:avoid}
+pre{white-space:pre-wrap;overflow-wrap:anywhere}h2,h3,h2+p{break-after:avoid}figure,tr,li{break-inside:avoid}
+.gallery{gap:.75rem}svg{zoom:.8}img{max-width:12.5cm}
 .wide{overflow:visible}@page{size:A4 landscape;margin:14mm}}
 """
 

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from engine.spec.errors import RunFolderError
 from engine.spec.events import EventReader, Metrics
+from engine.spec.resolve import dump, flatten
 from engine.spec.run_folder import RunFolder
-from engine.spec.study import Part
+from engine.spec.study import Part, yardsticks
 from histotui.curves import Curve, CurveBook
 from histotui.formats import NOTHING, count, duration
 from histotui.report import newest_grid
@@ -23,7 +24,10 @@ from histotui.summary import RunSummary, read_tree, strings
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PREPARE: Final = "prepare"
+_INDEPENDENT: Final = "Intervals take patches as independent"
 _NOTES: Final = 40
+_ROWS_OWN: Final = ("classifier.", "synthesis.source", "data.train_share", "data.tumour_share", "data.share_seed")
+"""Settings in which a row of its name differs."""
 _PANEL: Final = (185.0, 110.0)
 
 Tree = Mapping[str, Any]
@@ -110,10 +114,11 @@ def note_section(results: Results) -> Iterator[Block]:
     # What several runs say comes first: it is not about one of them.
     ordered = sorted(notes.items(), key=lambda item: -len(item[1]))
     told = [note if len(whose) == total else f"{_whose(whose)}: {note}" for note, whose in ordered]
+    told = [note for note in told if not note.startswith(_INDEPENDENT)]
     more = [f"… and {len(told) - _NOTES} more in the runs' own reports"] if len(told) > _NOTES else []
     yield Items(
         (
-            "Intervals take patches as independent. Patches of one slide are not: the truth is wider.",
+            f"{_INDEPENDENT}; patches of one slide are not, so they are narrower than the truth.",
             "The spread is over seeds, on the same test patches; the interval is over test patches. Neither has the "
             "other in it.",
             *told[:_NOTES],
@@ -241,15 +246,19 @@ def _versions(runs: Iterable[RunSummary]) -> list[str]:
 
 
 def _settings(result: Result) -> str:
+    """In what a row's runs differ from its preset and from that of its classifier."""
     run = first_run(result)
     if run is None:
         return ""
-    changed = [
-        f"{path}={written(new)}"
-        for path, _, new in departures(run.config)
-        if path not in ("synthesis.source", "classifier.train_on")
+    judge = dict(flatten(dump(yardsticks()[result.yardstick])))
+    changed = [(path, new) for path, _, new in departures(run.config) if not path.startswith(_ROWS_OWN)]
+    changed += [
+        (f"classifier.{name}", value)
+        for name, value in flatten(dict(section(run.config, "classifier")))
+        if name not in ("train_on", "synthetic_proportion") and value != judge.get(f"classifier.{name}")
     ]
-    return f"{result.row.name}, {result.yardstick}: {', '.join(changed)}" if changed else ""
+    told = ", ".join(f"{path}={written(new)}" for path, new in changed)
+    return f"{result.row.name}, {result.yardstick}: {told}" if told else ""
 
 
 def _command(folder: RunFolder) -> str:
