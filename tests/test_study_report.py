@@ -201,7 +201,7 @@ class TestParts:
         assert main.header[:4] == ("trained on", "study's AUC", "AUC, resnet", "AUC, cnn")
         by_row = {row[0]: row for row in main.rows}
         assert by_row["vae-100"][1:4] == ("0.4328", "0.600 [0.580, 0.620]", "0.500 [0.480, 0.520]")
-        assert by_row["real patches"][1:3] == ("0.9225", "not run yet")
+        assert by_row["tissue patches"][1:3] == ("0.9225", "not run yet")
         assert by_row["vae-4000-c256"][1:3] == ("ran out of memory", "ran out of memory in the study")
         assert by_row["gan-bce"][1] == "collapsed, never scored"
 
@@ -341,6 +341,11 @@ class TestFiles:
         assert "prefers-color-scheme:dark" in page and "@media print" in page
         ElementTree.fromstring(page.partition("\n")[2])
 
+    def test_rendered_tissue_is_never_called_real(self, written: Path) -> None:
+        page = (written / "report.html").read_text()
+        assert "Here tissue patches, which are rendered, stand in for real ones" in page
+        assert "real patches" not in (written / "table.md").read_text()
+
     def test_text_from_runs_is_text(self, written: Path) -> None:
         page = (written / "report.html").read_text()
         assert "&lt;img src=&quot;http://evil/x&quot;&gt;" in page and '<img src="http' not in page
@@ -360,7 +365,7 @@ class TestFiles:
     def test_the_table_alone_is_the_main_one(self, written: Path) -> None:
         lines = (written / "table.md").read_text().splitlines()
         assert lines[0] == "| trained on | study's AUC | AUC, resnet | AUC, cnn |"
-        assert lines[2] == "| real patches | 0.9225 | 0.800 \\[0.780, 0.820\\] | 0.800 \\[0.780, 0.820\\] |"
+        assert lines[2] == "| tissue patches | 0.9225 | 0.800 \\[0.780, 0.820\\] | 0.800 \\[0.780, 0.820\\] |"
         assert len(lines) == 5 and "ran out of memory in the study" in lines[3]
 
     def test_pictures_of_an_earlier_report_go(self, written: Path, bench: Bench) -> None:

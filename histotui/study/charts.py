@@ -83,7 +83,7 @@ def intervals(
     box = Box(left, 44, left + 460, 44 + step * len(labels))
     known = [bar for row in bars for bar in row if bar is not None]
     x = Scale(*padded([end for bar in known for end in (bar.low, bar.high)] + list(marks)), box.left, box.right)
-    parts = [*_x_axis(x, box, "AUC on real test patches"), *_marks(x, box, marks)]
+    parts = [*_x_axis(x, box, "AUC on test patches"), *_marks(x, box, marks)]
     for place, (label, row) in enumerate(zip(labels, bars, strict=True)):
         top = box.top + step * place
         parts.append(_text(label, left - 8, top + step / 2 + 4, text_anchor="end"))

@@ -34,13 +34,13 @@ Tree = Mapping[str, Any]
 
 
 def sample_section(results: Results) -> Iterator[Block]:
-    """A grid of each generator's samples, after one of real patches."""
+    """A grid of each generator's samples, after one of training patches."""
     pictures: list[Picture] = []
     first = results.yardsticks[0]
     runs = [(row, run) for row in results.rows(Part.TABLE) if (run := first_run(results.get(row, first)))]
     for place, (row, run) in enumerate(runs):
         if row.is_real or not pictures:
-            pictures += _grid("samples-real", _real_grid(run.folder), "Real training patches, normal above tumour")
+            pictures += _grid("samples-real", _real_grid(run.folder), "Training patches, normal above tumour")
         if not row.is_real:
             words = f"{row.name}, normal above tumour"
             pictures += _grid(f"samples-{place}", _sample_grid(run.folder), words)
@@ -53,7 +53,7 @@ def sample_section(results: Results) -> Iterator[Block]:
 
 def training_section(results: Results) -> Iterator[Block]:
     """What the runs of the first seed logged while they trained."""
-    shown = [_training(result, place) for place, result in enumerate(_first_seeds(results))]
+    shown = [_training(result, results, place) for place, result in enumerate(_first_seeds(results))]
     if any(shown):
         yield Heading("Training curves")
         yield Prose(
@@ -178,7 +178,7 @@ def _first_seeds(results: Results) -> Iterator[Result]:
                 yield result
 
 
-def _training(result: Result, place: int) -> list[Block]:
+def _training(result: Result, results: Results, place: int) -> list[Block]:
     run = result.runs[0]
     book = CurveBook()
     for event in EventReader(run.folder.events).read():
@@ -186,7 +186,7 @@ def _training(result: Result, place: int) -> list[Block]:
             book.add(event)
     own = [curve for curve in book.snapshot() if len(curve.steps) > 1 and curve.stage != "reference"]
     pictures = tuple(_panel(curve, f"training-{place}-{number}") for number, curve in enumerate(own))
-    title = f"{label(result.row)}, {result.yardstick}"
+    title = f"{label(result.row, results)}, {result.yardstick}"
     return [Heading(title, 3), Gallery(pictures)] if pictures else []
 
 

@@ -91,6 +91,11 @@ class Results:
         """The rows of these parts."""
         return tuple(row for row in self.findings.plan.rows if row.part in parts)
 
+    @property
+    def stand_in(self) -> str:
+        """What stood in for real patches, such as `tissue`; empty where they were real, or nothing has a score."""
+        return next((run.stand_in for run in self.scored()), "")
+
     def scored(self) -> Iterator[RunSummary]:
         """Every run that has a score."""
         for result in self.all:

@@ -13,7 +13,7 @@ from histotui.study.results import Result, Results
 from histotui.summary import RunSummary
 
 _SPREAD: Final = (
-    "AUC on real test patches that the classifier never saw: mean over seeds ± their standard deviation, in brackets "
+    "AUC on test patches that the classifier never saw: mean over seeds ± their standard deviation, in brackets "
     "the 95 % interval over test patches (DeLong), its ends averaged over the seeds."
 )
 _TESTED: Final = (
@@ -40,9 +40,9 @@ def leading_first(results: Results) -> tuple[str, ...]:
     return tuple(reversed(results.yardsticks))
 
 
-def label(row: Row) -> str:
+def label(row: Row, results: Results) -> str:
     """What a table calls a row of its own."""
-    return "real patches" if row.is_real else row.name
+    return f"{results.stand_in or 'real'} patches" if row.is_real else row.name
 
 
 def result_section(results: Results) -> Iterator[Block]:
@@ -66,7 +66,12 @@ def detail_section(results: Results) -> Iterator[Block]:
     if tested:
         yield Heading("Tests between rows")
         lines = (
-            (label(each.row), each.yardstick, words.difference(each.over_real), words.difference(each.over_floor))
+            (
+                label(each.row, results),
+                each.yardstick,
+                words.difference(each.over_real),
+                words.difference(each.over_floor),
+            )
             for each in tested
         )
         yield Table(("trained on", "classifier", "to real patches", f"to {FLOOR}"), tuple(lines), _TESTED)
@@ -100,7 +105,7 @@ def curve_section(results: Results) -> Iterator[Block]:
         return
     yield Heading("Real patches alone")
     yield Prose("The AUC of classifiers trained on so many real patches and nothing else.")
-    chart = curves("Learning curve", lines, "real training patches", "AUC on real test patches", log=True)
+    chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
     yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
 
 
@@ -126,7 +131,7 @@ def roc_section(results: Results) -> Iterator[Block]:
     pictures = tuple(filter(None, (_roc(results, yardstick) for yardstick in leading_first(results))))
     if pictures:
         yield Heading("ROC curves")
-        yield Prose("Of the first seed of each row, on real test patches.")
+        yield Prose("Of the first seed of each row, on test patches.")
         yield Gallery(pictures)
 
 
@@ -137,8 +142,8 @@ def confusion_section(results: Results) -> Iterator[Block]:
         pictures = tuple(
             Picture(
                 f"confusion-{yardstick}-{place}",
-                confusion(label(row), run.answer["confusion"]),
-                f"Confusion matrix, {label(row)}, {yardstick}",
+                confusion(label(row, results), run.answer["confusion"]),
+                f"Confusion matrix, {label(row, results)}, {yardstick}",
             )
             for place, (row, run) in enumerate(found)
         )
@@ -173,13 +178,13 @@ def _in_short(results: Results) -> Iterator[str]:
         real = next((each for each in made if each.row.is_real), None)
         if own:
             best = max(own, key=lambda each: each.auc.mean if each.auc else 0.0)
-            beside = f", where real patches reach {words.auc(real)}" if real else ""
+            beside = f", where {label(real.row, results)} reach {words.auc(real)}" if real else ""
             yield f"{yardstick}: of the generators {best.row.name} teaches most, {words.auc(best)}{beside}."
 
 
 def _main_cells(row: Row, results: Results) -> Iterator[str]:
     study = PRESETS[row.preset].study if row.preset in PRESETS else None
-    yield label(row)
+    yield label(row, results)
     yield NOTHING if study is None else words.measure(study.auc) if study.auc is not None else study.note
     leading = leading_first(results)
     yield from (words.auc(results.get(row, yardstick)) for yardstick in leading)
@@ -216,7 +221,7 @@ def _details(results: Results, yardstick: str) -> Table:
 def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -> Iterator[str]:
     result = results.get(row, yardstick)
     means = result.means if result else {}
-    yield label(row)
+    yield label(row, results)
     yield from (count(round(means[name])) if name in means else NOTHING for name in ("n_train", "n_test"))
     yield from (words.measure(means.get(name)) for name in ("loss", "accuracy"))
     if result is None or result.auc is None:
@@ -269,7 +274,7 @@ def _interval_chart(results: Results) -> Picture | None:
     bars = [[_bar(results.get(row, each)) for each in leading] for row in rows]
     marks = [bar.value for name in (FLOOR,) for each in leading if (bar := _bar(results.get(name, each)))]
     title = f"AUC of each row; dashed: {FLOOR}" if marks else "AUC of each row"
-    chart = intervals(title, [label(row) for row in rows], leading, bars, marks)
+    chart = intervals(title, [label(row, results) for row in rows], leading, bars, marks)
     return Picture("auc", chart, "AUC of each row with its interval, a short stroke for each seed")
 
 
@@ -288,7 +293,7 @@ def _roc(results: Results, yardstick: str) -> Picture | None:
         roc = run.answer.get("roc") if run else None
         if run is not None and isinstance(roc, dict):
             points = tuple(zip(roc["fpr"], roc["tpr"], strict=False))
-            lines.append(Line(f"{label(row)} {words.fixed(run.answer['auc'])}", points))
+            lines.append(Line(f"{label(row, results)} {words.fixed(run.answer['auc'])}", points))
     if not lines:
         return None
     unit = ((0.0, 1.0), (0.0, 1.0))

@@ -71,6 +71,11 @@ def _blocks(found: Results) -> Iterator[Block]:
         "Each row trains a classifier on the patches that it names and tests it on real patches that nothing in the "
         "run has seen. Two classifiers judge every row on the same synthetic patches."
     )
+    if found.stand_in:
+        yield Prose(
+            f"Here {found.stand_in} patches, which are rendered, stand in for real ones: nothing in this report says "
+            "anything about real tissue."
+        )
     for part in (
         sections.result_section,
         sections.augmentation_section,
