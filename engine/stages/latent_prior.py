@@ -8,7 +8,7 @@ from engine.generators.base import LatentGenerator
 from engine.latents import LatentBatches, latents_of
 from engine.monitoring.monitor import fit_watched
 from engine.randomness import generator as rng_at
-from engine.randomness import mix, seed_torch
+from engine.randomness import mix
 from engine.spec.errors import ConfigError
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
@@ -37,9 +37,8 @@ def run(context: Context) -> None:
 
 
 def _settled(context: Context) -> LatentGenerator:
-    """The generator with its networks trained, and with a fresh prior."""
+    """The generator with its networks trained, and with its prior as the seed of the run makes it."""
     model = generator.load_networks(context)
     if not isinstance(model, LatentGenerator):
         raise ConfigError("generator: this kind has no latent prior to train")
-    seed_torch(context.device, mix(context.config.seed, STAGE), "weights")
     return model
