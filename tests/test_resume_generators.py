@@ -1,4 +1,4 @@
-"""Every generator, stopped in each of its stages, ends bit for bit like one that was not, EMA and latent prior included."""
+"""Every generator, stopped in each of its stages, ends bit for bit like one that was not: EMA and latent prior too."""
 
 import json
 import os
