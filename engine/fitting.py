@@ -81,6 +81,8 @@ class Fit:
             return
         epoch = (step - 1) // per_epoch + 1
         values = self.trainer.take_means()
+        if step % per_epoch == 0:
+            values |= {name: float(value) for name, value in self.trainer.model.epoch_terms().items()}
         self.context.events.write(Metrics(stage=self.stage, step=step, epoch=epoch, values=values))
 
     def _write_postmortem(self, error: NotFinite) -> None:

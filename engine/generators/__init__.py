@@ -17,6 +17,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
         "null": "engine.generators.null:Null",
         "diffusion": "engine.generators.diffusion:Diffusion",
         "latent-flow": "engine.generators.latent_flow:LatentFlow",
+        "vqvae": "engine.generators.vqvae:Vqvae",
     }
 )
 

@@ -58,6 +58,10 @@ class Model(nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """After every update of step `step`, counted from 0: what follows the weights, such as their average."""
 
+    def epoch_terms(self) -> Mapping[str, Tensor]:
+        """What is to be shown of a whole epoch, scalars by name: asked once after its last step, and counted anew."""
+        return {}
+
 
 class Generator(Model):
     """A class-conditional generator of patches. One that is computed at once, without steps, states no phases."""

@@ -249,8 +249,80 @@ class LatentFlowConfig(FitConfig):
     latent_prior: FlowConfig = Field(default=FlowConfig(), description="The flow that latents are drawn from.")
 
 
+class TransformerConfig(FitConfig):
+    """Class-conditional transformer over codes in raster order (Vaswani et al. 2017, Radford et al. 2019)."""
+
+    epochs: int = Field(100, ge=1, le=100_000, description="Passes over the codes of the training patches.")
+    batch_size: int = Field(64, ge=1, le=65_536, description="Grids of codes per step.")
+    width: int = Field(256, ge=8, le=8192, description="Dimensions of the vector at each place.")
+    layers: int = Field(6, ge=1, le=100, description="Blocks of attention and two layers.")
+    heads: int = Field(8, ge=1, le=128, description="Attention heads; they share the width between them.")
+    dropout: float = Field(0.1, ge=0, lt=1, description="Share of each block's outputs dropped in training.")
+    flips: bool = Field(True, description="Learn the codes of the eight flips and quarter turns of each patch.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="AdamW's highest step size; it falls along a cosine.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="AdamW's decay of the first moment.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="AdamW's decay of the second moment.")
+    weight_decay: float = Field(0.05, ge=0, le=1, description="AdamW's decay of the weights per unit of step size.")
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay per step of the averaged weights that codes are sampled with."
+    )
+    temperature: float = Field(
+        1.0, gt=0, le=10, description="Divides the logits that codes are drawn by; below 1 for the likelier codes."
+    )
+    top_k: int | None = Field(None, ge=1, le=32_767, description="Draw each code from so many likeliest alone.")
+    top_p: float = Field(
+        1.0, gt=0, le=1, description="Draw each code from the fewest likeliest that have this probability together."
+    )
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 14, "batch_size": 32, "width": 128, "layers": 3})
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(
+                f"a width of {self.width} cannot be shared by {self.heads} heads: "
+                "set generator.latent_prior.width to a multiple of generator.latent_prior.heads"
+            )
+        return self
+
+
+class VqvaeConfig(FitConfig):
+    """VQ-VAE and, over its codes, a class-conditional transformer (van den Oord et al. 2017, Esser et al. 2021)."""
+
+    kind: Literal["vqvae"] = "vqvae"
+    epochs: int = Field(40, ge=1, le=100_000, description="Passes over the training patches for the VQ-VAE.")
+    channels: int = Field(
+        64, ge=1, le=1024, description="Channels after the first halving; doubled at each further one, up to fourfold."
+    )
+    blocks: int = Field(2, ge=0, le=16, description="Residual blocks at the codes' resolution, in each network.")
+    downsampling: int = Field(8, ge=2, le=32, description="Side in pixels that one code stands for, a power of two.")
+    codebook_size: int = Field(512, ge=2, le=32_767, description="Codes that there are.")
+    code_dim: int = Field(16, ge=1, le=1024, description="Dimensions in which vectors are compared with codes.")
+    codebook_decay: float = Field(
+        0.99, ge=0, lt=1, description="Decay per step of the averages that the codes are made of."
+    )
+    commitment: float = Field(
+        0.25, ge=0, le=1000, description="Weight β of the squared distance between vectors and their codes."
+    )
+    flips: bool = Field(True, description="Train on the eight flips and quarter turns.")
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's highest step size; it falls along a cosine.")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
+    latent_prior: TransformerConfig = Field(
+        default=TransformerConfig(), description="The transformer that codes are drawn from."
+    )
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 10, "channels": 16, "codebook_size": 64})
+
+    @model_validator(mode="after")
+    def _sides_are_halved(self) -> Self:
+        if self.downsampling & (self.downsampling - 1):
+            raise ValueError(f"generator.downsampling: {self.downsampling} is not a power of two, such as 8")
+        return self
+
+
 GeneratorConfig = Annotated[
-    VaeConfig | GanConfig | NullConfig | DiffusionConfig | LatentFlowConfig, Field(discriminator="kind")
+    VaeConfig | GanConfig | NullConfig | DiffusionConfig | LatentFlowConfig | VqvaeConfig, Field(discriminator="kind")
 ]
 
 

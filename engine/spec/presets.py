@@ -17,6 +17,7 @@ from engine.spec.config import (
     ResnetConfig,
     RunConfig,
     VaeConfig,
+    VqvaeConfig,
 )
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import Tree, apply, read_toml
@@ -127,6 +128,12 @@ _BUILT_IN = (
         LatentFlowConfig(),
         "A VAE that is not told the label and hardly held to its prior; over its latents, with the label, flow "
         "matching (Lipman et al. 2023) on patches in all eight orientations. It works without a GPU.",
+    ),
+    _beyond_the_study(
+        "vqvae",
+        VqvaeConfig(),
+        "Patches as grids of discrete codes (van den Oord et al. 2017), which no network is told the label of; over "
+        "them, with the label, a transformer that draws one code after the other, at temperature 1.",
     ),
     Preset(
         "baseline-resnet",
