@@ -23,7 +23,9 @@ from engine.spec.config import (
     GeneratorConfig,
     LatentFlowConfig,
     NullConfig,
+    TransformerConfig,
     VaeConfig,
+    VqvaeConfig,
 )
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import kinds
@@ -36,6 +38,13 @@ TOYS: dict[str, GeneratorConfig] = {
         latent_dim=3, channels=2, latent_prior=FlowConfig(width=8, blocks=1, sampling_steps=2)
     ),
     "null": NullConfig(components=3),
+    "vqvae": VqvaeConfig(
+        channels=2,
+        blocks=1,
+        codebook_size=8,
+        code_dim=2,
+        latent_prior=TransformerConfig(width=8, layers=1, heads=2),
+    ),
 }
 BLIND = VaeConfig(latent_dim=3, channels=2, prior="gaussian", conditional=False)
 
@@ -58,7 +67,14 @@ def fitted(config: GeneratorConfig, side: int) -> Generator:
     torch.manual_seed(0)
     model = build_generator(config, side).eval()
     model.fit(toy_passes(side), rng_at(0))
+    if isinstance(model, LatentGenerator):
+        model.latent_prior.prepare(latent_passes(model, side), rng_at(0))
     return model
+
+
+def latent_passes(model: LatentGenerator, side: int) -> Passes:
+    """The latents of toy patches."""
+    return lambda: ((model.latents(images, labels), labels) for images, labels in toy_passes(side)())
 
 
 def test_registry_and_configuration_name_the_same_generators() -> None:
@@ -70,8 +86,9 @@ def test_registry_and_configuration_name_the_same_generators() -> None:
 def test_samples_are_bounded_and_follow_the_generator_alone(kind: str, side: int) -> None:
     model = fitted(TOYS[kind], side)
     with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.mul_(30)  # far enough that an unbounded output would leave [-1, 1]
+        for name, parameter in model.named_parameters():
+            if not name.startswith("latent_prior"):
+                parameter.mul_(30)  # far enough that an unbounded output would leave [-1, 1]
         labels = torch.tensor([0, 1, 1])
         one, other = (model.sample(labels, rng_at(5, "x")) for _ in range(2))
     assert one.shape == (3, 3, side, side)
@@ -84,7 +101,7 @@ def test_samples_are_bounded_and_follow_the_generator_alone(kind: str, side: int
 def test_the_label_decides_the_sample(kind: str) -> None:
     model = fitted(TOYS[kind], 16)
     with torch.no_grad():
-        normal, tumour = (model.sample(torch.tensor([label]), rng_at(1)) for label in (0, 1))
+        normal, tumour = (model.sample(torch.full((32,), label), rng_at(1)) for label in (0, 1))
     assert not torch.equal(normal, tumour)
 
 

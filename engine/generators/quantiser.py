@@ -66,8 +66,10 @@ class Quantiser(nn.Module):
         size = len(self.codebook)
         counts, sums = totals(vectors, codes, size)
         _keep(self.used, self.used + counts.long(), valid)
-        counts = torch.lerp(self.counts, counts, 1 - self._decay)
-        sums = torch.lerp(self.sums, sums, 1 - self._decay)
+        # In the first steps the networks move too fast for vectors of long ago to count.
+        decay = min(self._decay, (1 + step) / (10 + step))
+        counts = torch.lerp(self.counts, counts, 1 - decay)
+        sums = torch.lerp(self.sums, sums, 1 - decay)
         usual = len(vectors) / size
         dead = (counts < _DEAD * usual)[:, None]
         seeds = vectors[torch.randint(0, len(vectors), (size,), device=vectors.device)]

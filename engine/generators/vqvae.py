@@ -23,8 +23,8 @@ class Vqvae(LatentGenerator):
     """VQ-VAE (van den Oord et al. 2017) with a transformer for a prior (as Esser et al. 2021, without their GAN).
 
     Only the prior is told the label: a decoder that knows it paints a mark of its own. Against the papers: vectors are
-    compared in few dimensions (Yu et al. 2022), layers are normalised in groups and active before they convolve, and
-    patches come in all eight orientations, which histology does not prefer among.
+    compared in few dimensions (Yu et al. 2022), residual blocks are normalised in groups, and patches
+    come in all eight orientations, which histology does not prefer among.
     """
 
     def __init__(self, config: VqvaeConfig, side: int) -> None:
@@ -90,17 +90,16 @@ def level_widths(channels: int, downsampling: int) -> list[int]:
 
 
 def encoder(widths: list[int], blocks: int, code_dim: int) -> nn.Sequential:
-    """Conv(4, stride 2) for each level, then residual blocks: (B, 3, S, S) to (B, code_dim, S/2^levels, ...)."""
+    """Conv(4, stride 2) for each level, then residual blocks: (B, 3, S, S) to (B, code_dim, S/2^levels, ...).
+
+    Nothing is normalised on the way through, for that would take the patch's own colour out of it.
+    """
     layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1)]
     for inputs, width in pairwise(widths):
-        layers += [_Active(inputs), nn.Conv2d(inputs, width, 4, 2, 1)]
+        layers += [nn.SiLU(), nn.Conv2d(inputs, width, 4, 2, 1)]
     deepest = widths[-1]
-    return nn.Sequential(
-        *layers,
-        *(_Residual(deepest) for _ in range(blocks)),
-        _Active(deepest),
-        nn.Conv2d(deepest, code_dim, 1),
-    )
+    layers += [_Residual(deepest) for _ in range(blocks)]
+    return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(deepest, code_dim, 1))
 
 
 def decoder(widths: list[int], blocks: int, code_dim: int) -> nn.Sequential:
@@ -109,28 +108,20 @@ def decoder(widths: list[int], blocks: int, code_dim: int) -> nn.Sequential:
     layers: list[nn.Module] = [nn.Conv2d(code_dim, deepest, 3, padding=1)]
     layers += [_Residual(deepest) for _ in range(blocks)]
     for inputs, width in pairwise([*reversed(widths), 3]):
-        layers += [_Active(inputs), nn.ConvTranspose2d(inputs, width, 4, 2, 1)]
+        layers += [nn.SiLU(), nn.ConvTranspose2d(inputs, width, 4, 2, 1)]
     return nn.Sequential(*layers)
 
 
-class _Active(nn.Sequential):
-    """Group normalisation and SiLU."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(nn.GroupNorm(math.gcd(channels, 8), channels), nn.SiLU())
-
-
 class _Residual(nn.Module):
-    """x + f(x), f being twice normalisation, SiLU and a 3x3 convolution; (B, C, H, W) to the same."""
+    """x + f(x), f being twice group normalisation, SiLU and a 3x3 convolution; (B, C, H, W) to the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            _Active(channels),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            _Active(channels),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            norm = nn.GroupNorm(math.gcd(channels, 8), channels)
+            layers += [norm, nn.SiLU(), nn.Conv2d(channels, channels, 3, padding=1)]
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
         output: Tensor = x + self.layers(x)

@@ -290,6 +290,7 @@ class VqvaeConfig(FitConfig):
     """VQ-VAE and, over its codes, a class-conditional transformer (van den Oord et al. 2017, Esser et al. 2021)."""
 
     kind: Literal["vqvae"] = "vqvae"
+    has_encoder: ClassVar[bool] = True
     epochs: int = Field(40, ge=1, le=100_000, description="Passes over the training patches for the VQ-VAE.")
     channels: int = Field(
         64, ge=1, le=1024, description="Channels after the first halving; doubled at each further one, up to fourfold."
