@@ -21,9 +21,10 @@ from engine.generators.transformer import CodePrior, CodeTransformer, draw_codes
 from engine.generators.vqvae import Vqvae
 from engine.latents import LatentBatches
 from engine.randomness import generator as rng_at
-from engine.spec.config import RunConfig, TrainingConfig, TransformerConfig, VqvaeConfig
+from engine.spec.config import DataConfig, RunConfig, TissueConfig, TrainingConfig, TransformerConfig, VqvaeConfig
 from engine.spec.errors import ConfigError, Diverged
 from engine.spec.events import EventReader, Metrics
+from engine.stages import generator, prepare
 from engine.trainer import Trainer
 
 TOY_PRIOR = TransformerConfig(width=16, layers=2, heads=2, dropout=0.0)
@@ -473,19 +474,33 @@ def test_nothing_is_drawn_before_there_is_a_prior() -> None:
         toy_model().eval().sample(torch.tensor([0, 1]), rng_at(0))
 
 
-def prepared_with(codes: Tensor, labels: Tensor) -> CodePrior:
-    prior = toy_prior()
-    prior.prepare(lambda: iter([(codes, labels)]), rng_at(0))
-    return prior
-
-
-def test_a_class_without_patches_and_codes_that_are_all_one_are_refused() -> None:
-    codes = torch.randint(0, 3, (8, 2, 2), generator=rng_at(0))
-    assert prepared_with(codes, torch.arange(8) % 2).ready
-    with pytest.raises(ConfigError, match="class 1 has no training patches"):
-        prepared_with(codes, torch.zeros(8, dtype=torch.int64))
+def test_codes_that_are_all_one_are_refused() -> None:
+    codes, labels, prior = torch.randint(0, 3, (8, 2, 2), generator=rng_at(0)), torch.arange(8) % 2, toy_prior()
     with pytest.raises(ConfigError, match="all patches have one and the same code; train for more epochs"):
-        prepared_with(torch.ones_like(codes), torch.arange(8) % 2)
+        prior.prepare(lambda: iter([(torch.ones_like(codes), labels)]), rng_at(0))
+    assert not prior.ready
+    prior.prepare(lambda: iter([(codes, labels)]), rng_at(0))
+    assert prior.ready
+
+
+def test_more_codes_than_the_patches_can_fill_and_a_class_without_patches_are_refused() -> None:
+    model = toy_model(TOY.model_copy(update={"codebook_size": 40}))
+    model.require([5, 5])
+    with pytest.raises(ConfigError, match=r"codebook_size: 40 codes are more than the 36 vectors that 9 training"):
+        model.require([5, 4])
+    with pytest.raises(ConfigError, match="class 1 has no training patches"):
+        model.require([50, 0])
+
+
+def test_a_run_with_too_few_patches_ends_before_its_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = DataConfig(crop=16, tissue=TissueConfig(train=20, test=8, slides=4))
+    config = TOY.model_copy(update={"codebook_size": 100, "batch_size": 8})
+    context = toy_context(tmp_path / "run", RunConfig(data=data, generator=config))
+    prepare.run(context)
+    with pytest.raises(ConfigError, match=r"generator\.codebook_size"):
+        generator.run(context)
+    assert not context.folder.samples.joinpath("generator").exists()
 
 
 def test_a_crop_that_codes_do_not_divide_is_refused() -> None:

@@ -1,7 +1,7 @@
 """Model and Generator: what the training loop asks of anything it trains."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +65,9 @@ class Model(nn.Module, ABC):
 
 class Generator(Model):
     """A class-conditional generator of patches. One that is computed at once, without steps, states no phases."""
+
+    def require(self, patches: Sequence[int]) -> None:
+        """Before anything is trained: ConfigError where so many training patches of each class are not enough."""
 
     def fit(self, passes: Passes, rng: torch.Generator) -> None:
         """Compute what takes all training patches at once: after the last step, and on some of them before a grid."""

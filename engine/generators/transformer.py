@@ -50,15 +50,11 @@ class CodePrior(LatentPrior):
         )
 
     def prepare(self, passes: Passes, rng: torch.Generator) -> None:
-        """Look whether there is something to learn: ConfigError where all codes are one, or a class has none."""
-        seen = torch.zeros(CLASSES, self.network.codebook_size, dtype=torch.bool, device=self.ready.device)
-        for codes, labels in passes():
-            for label in range(CLASSES):
-                seen[label, codes[labels == label].flatten().long()] = True
-        for label in range(CLASSES):
-            if not seen[label].any():
-                raise ConfigError(f"generator: class {label} has no training patches to learn codes of")
-        if seen.any(0).sum() < 2:
+        """Look whether there is something to learn: ConfigError where all codes are one and the same."""
+        seen = torch.zeros(self.network.codebook_size, dtype=torch.bool, device=self.ready.device)
+        for codes, _ in passes():
+            seen[codes.flatten().long()] = True
+        if seen.sum() < 2:
             raise ConfigError(
                 "generator: all patches have one and the same code; train for more epochs, or lower "
                 "generator.commitment or generator.learning_rate"

@@ -1,6 +1,7 @@
 """VQ-VAE: patches as grids of discrete codes, and a transformer over the codes of each class."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -46,6 +47,16 @@ class Vqvae(LatentGenerator):
         config = self.config
         parameters = parameters_of(self.encoder, self.decoder)
         return (Phase("model", parameters, config.learning_rate, (config.beta1, config.beta2), schedule=warm_cosine),)
+
+    def require(self, patches: Sequence[int]) -> None:
+        for label, count in enumerate(patches):
+            if not count:
+                raise ConfigError(f"generator: class {label} has no training patches to learn codes of")
+        if sum(patches) * self._codes < self.config.codebook_size:
+            raise ConfigError(
+                f"generator.codebook_size: {self.config.codebook_size} codes are more than the "
+                f"{sum(patches) * self._codes} vectors that {sum(patches)} training patches are made of; lower it"
+            )
 
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         if self.config.flips:

@@ -36,6 +36,7 @@ def run(context: Context) -> None:
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
     model = build_generator(config, real.train.side).to(context.device)
+    model.require([len(real.train) - real.train.tumours, real.train.tumours])
     meta = _train(context, model, config, real) if isinstance(config, FitConfig) else {}
     fit(context, STAGE, model, real.train, context.reporter(STAGE))
     if not meta:
