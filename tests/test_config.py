@@ -237,7 +237,11 @@ def test_quick_only_makes_things_smaller(name: str) -> None:
 
 def test_quick_leaves_what_is_smaller_already() -> None:
     small = apply(
-        PRESETS["vae-100"].config, [{"generator": {"epochs": 1}, "classifier": {"epochs": 1}, "data": {"limit": 8}}]
+        PRESETS["vae-100"].config,
+        [
+            {"generator": {"epochs": 1}, "classifier": {"epochs": 1}, "data": {"limit": 8}},
+            {"monitoring": {"patches": 32, "passes": 1}},
+        ],
     )
     changed = {path for path, _, _ in differences(small, quick(small))}
     assert changed == {"data.tissue.train", "data.tissue.test"}

@@ -90,8 +90,11 @@ class TimeShare:
         return self._spent / max(self.elapsed, 1e-9)
 
     def affords(self, what: str, most: float) -> bool:
-        """Whether the share stays within its bound if such a thing takes as long as the last time."""
-        seconds = self._last.get(what, 0.0)
+        """Whether the share stays within its bound if such a thing takes as long as the last time.
+
+        What was never done is taken to take as long as the longest of other things.
+        """
+        seconds = self._last.get(what, max(self._last.values(), default=0.0))
         return self._spent + seconds <= most * (self.elapsed + seconds)
 
     def state(self) -> dict[str, Any]:

@@ -46,8 +46,7 @@ class CollapseAlarm:
 
     def __init__(self, config: MonitoringConfig) -> None:
         self._below, self._grace = config.collapse_below, config.collapse_grace
-        self.moods: dict[str, str] = dict.fromkeys(CLASS_WORDS, _YOUNG)
-        """What each class was last found to be: all that decides whether the alarm is raised again."""
+        self._moods: dict[str, str] = dict.fromkeys(CLASS_WORDS, _YOUNG)
 
     def has_collapsed(self, found: ByClass) -> bool:
         """Whether any class is below the threshold, young or not."""
@@ -56,15 +55,22 @@ class CollapseAlarm:
     def hear(self, epoch: int, found: ByClass) -> Iterator[str]:
         """Take in each class's share of real patches' diversity after an epoch; what is to be warned of."""
         for word, share in found.items():
-            before, self.moods[word] = self.moods[word], self._mood(word, share, epoch)
-            if self.moods[word] == _COLLAPSED != before:
+            before, self._moods[word] = self._moods[word], self._mood(word, share, epoch)
+            if self._moods[word] == _COLLAPSED != before:
                 yield (
                     f"epoch {epoch}: the {word} samples have collapsed: they differ from each other "
                     f"{share:.0%} as much as real patches do"
                 )
 
+    def state(self) -> dict[str, str]:
+        """What each class was last found to be."""
+        return dict(self._moods)
+
+    def load(self, state: Mapping[str, str]) -> None:
+        self._moods = dict(state)
+
     def _mood(self, word: str, share: float, epoch: int) -> str:
-        before = self.moods[word]
+        before = self._moods[word]
         if share >= self._below * (_RECOVERED if before == _COLLAPSED else 1):
             return _DIVERSE
         return _YOUNG if before == _YOUNG and epoch < self._grace else _COLLAPSED

@@ -241,7 +241,7 @@ class Monitor:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         meta = {
             "looks": None if self._plan is None else dict(self._plan.looks),
-            "moods": self._alarm.moods,
+            "alarm": self._alarm.state(),
             "best": self._best.meta(),
             "time": self._time.state(),
             "warned_of_time": self._warned_of_time,
@@ -250,7 +250,7 @@ class Monitor:
 
     def load(self, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
         self._plan = None if meta["looks"] is None else _Plan(meta["looks"], self._epochs)
-        self._alarm.moods = dict(meta["moods"])
+        self._alarm.load(meta["alarm"])
         self._best = _Best.of(meta["best"], tensors)
         self._time.load(meta["time"])
         self._warned_of_time = meta["warned_of_time"]
