@@ -110,15 +110,41 @@ def bootstrap(labels: Labels, ranking: Array, replicates: int, seed: int, level:
     starts = np.flatnonzero(np.concatenate(([True], ranking[1:] != ranking[:-1])))
     tumours = np.add.reduceat(tumour, starts, dtype=np.int64)
     normals = np.diff(starts, append=len(ranking)) - tumours
-    rng = np.random.default_rng(seed)
-    aucs = [_auc_of_counts(_resample(normals, rng), _resample(tumours, rng)) for _ in range(replicates)]
+    rng, places = np.random.default_rng(seed), np.arange(len(starts))
+    drawn_from = [np.repeat(places, counts) for counts in (normals, tumours)]
+    aucs = [_auc_of_counts(*(_resample(own, len(starts), rng) for own in drawn_from)) for _ in range(replicates)]
     low, high = np.quantile(aucs, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _resample(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    total = int(counts.sum())
-    return rng.multinomial(total, counts / total)
+def bootstrap_by_slide(
+    labels: Labels, ranking: Array, slides: NDArray[np.int64], replicates: int, seed: int, level: float = 0.95
+) -> tuple[float, float]:
+    """The AUC's percentile interval over resampled slides, each with all of its patches (Field & Welsh 2007).
+
+    `slides` (N,) has a number for each patch, the same for those of one slide. A replicate without one of the classes
+    has no AUC and is drawn again; ValueError where a class is missing altogether.
+    """
+    if len(np.unique(labels)) < 2:
+        raise ValueError("AUC needs patches of both classes")
+    order = np.argsort(ranking)
+    ranking, tumour = ranking[order], labels[order].astype(bool)
+    starts = np.flatnonzero(np.concatenate(([True], ranking[1:] != ranking[:-1])))
+    names, slide = np.unique(slides[order], return_inverse=True)
+    rng = np.random.default_rng(seed)
+    aucs: list[float] = []
+    while len(aucs) < replicates:
+        times = np.bincount(rng.integers(len(names), size=len(names)), minlength=len(names))[slide]
+        if (times * tumour).any() and (times * ~tumour).any():
+            tumours, normals = (np.add.reduceat(times * own, starts) for own in (tumour, ~tumour))
+            aucs.append(_auc_of_counts(normals, tumours))
+    low, high = np.quantile(aucs, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _resample(places: NDArray[np.int64], values: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """How often each of so many values comes, of patches at these places drawn with replacement."""
+    return np.bincount(places[rng.integers(len(places), size=len(places))], minlength=values)
 
 
 def _auc_of_counts(normals: NDArray[np.int64], tumours: NDArray[np.int64]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
+from engine.spec.scores import slide_interval
 from histotui import console
 from histotui.formats import NOTHING, interval, number, table
 from histotui.paired import paired_lines, paired_rows
@@ -15,6 +16,7 @@ from histotui.runs import section
 from histotui.settings import lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, readable
 from histotui.tables import as_text, as_tree
+from histotui.text import width
 
 Row = dict[str, Any]
 
@@ -23,6 +25,8 @@ _MEASURED = (
     "sensitivity", "specificity", "selected_on",
 )  # fmt: skip
 
+
+_WHERE_KNOWN = ("BY SLIDES",)
 
 _BETTER: Mapping[str, Callable[[Sequence[float]], float]] = {
     "loss": min,
@@ -127,6 +131,7 @@ def comparison_row(run: RunSummary) -> Row:
     """One run's answer with its settings and the study's figures."""
     generator, study = section(run.config, "generator"), study_beside(run.config)
     reference = next((score for score in run.scores if score.get("role") == "reference"), {})
+    slide_low, slide_high = slide_interval(run.answer)
     return {
         "run": run.id,
         "name": run.name,
@@ -138,6 +143,8 @@ def comparison_row(run: RunSummary) -> Row:
         "synthetic_of": lent_by(run.config),
         "classifier_epochs": section(run.config, "classifier").get("epochs"),
         **{name: run.answer.get(name) for name in _MEASURED},
+        "slide_low": slide_low,
+        "slide_high": slide_high,
         "reference_auc": reference.get("auc"),
         "study_loss": study.loss if study else None,
         "study_accuracy": study.accuracy if study else None,
@@ -190,21 +197,35 @@ def _manifest(folder: RunFolder) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    header = ["RUN", "TRAINED", "TESTED", "LOSS", "ACC.", "AUC", "95 % INTERVAL", "STUDY"]
-    return table(header, [_cells(row) for row in rows], console.columns(sys.stdout), shrink="RUN")
+    room = console.columns(sys.stdout)
+    lines: list[str] = []
+    for hidden in ((), ("LOSS",), ("LOSS", "ACC.")):
+        lines = _lines(rows, hidden, room)
+        if room is None or max(map(width, lines)) <= room:
+            break
+    return lines
 
 
-def _cells(row: Row) -> list[str]:
-    return [
-        row["name"] or _without_stamp(row["run"]),
-        row["trained_on"] or NOTHING,
-        row["tested_on"] or NOTHING,
-        number(row["loss"]),
-        number(row["accuracy"]),
-        number(row["auc"]),
-        interval(row["auc_low"], row["auc_high"]),
-        number(row["study_auc"]),
-    ]
+def _lines(rows: Sequence[Row], hidden: Sequence[str], room: int | None) -> list[str]:
+    """The table without some columns, and without those that only some comparisons have where this one doesn't."""
+    cells = [_cells(row) for row in rows]
+    empty = [name for name in _WHERE_KNOWN if all(row[name] == NOTHING for row in cells)]
+    header = [name for name in cells[0] if name not in (*hidden, *empty)]
+    return table(header, [[row[name] for name in header] for row in cells], room, shrink="RUN")
+
+
+def _cells(row: Row) -> dict[str, str]:
+    return {
+        "RUN": row["name"] or _without_stamp(row["run"]),
+        "TRAINED": row["trained_on"] or NOTHING,
+        "TESTED": row["tested_on"] or NOTHING,
+        "LOSS": number(row["loss"]),
+        "ACC.": number(row["accuracy"]),
+        "AUC": number(row["auc"]),
+        "95 % INTERVAL": interval(row["auc_low"], row["auc_high"]),
+        "BY SLIDES": interval(row["slide_low"], row["slide_high"]),
+        "STUDY": number(row["study_auc"]),
+    }
 
 
 def _without_stamp(run_id: str) -> str:

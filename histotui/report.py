@@ -6,6 +6,7 @@ from typing import Any
 
 from engine.spec.presets import StudyResult
 from engine.spec.run_folder import RunFolder
+from engine.spec.scores import slide_interval
 from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
@@ -16,7 +17,11 @@ from histotui.summary import RunSummary, read_tree, strings
 _CALLED = ("called normal", "called tumour")
 _TRUTH = ("normal", "tumour")
 _LABEL, _CELL = 16, 16
-_ROWS = ("trained on", "tested on", "training patches", "test patches", "loss", "accuracy", "AUC", "95 % interval")
+_ROWS = (
+    "trained on", "tested on", "training patches", "test patches", "loss", "accuracy", "AUC", "95 % interval",
+    "95 % by slides",
+)  # fmt: skip
+_WHERE_KNOWN = ("95 % by slides",)
 
 Tree = Mapping[str, Any]
 
@@ -59,7 +64,8 @@ def score_lines(run: RunSummary) -> list[str]:
     """The scores of a run as aligned lines, a column for each, the study's beside the answer."""
     columns = list(_columns(run))
     header = ["", *(title for title, _ in columns)]
-    return table(header, [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(_ROWS)])
+    rows = [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(_ROWS)]
+    return table(header, [row for row in rows if row[0] not in _WHERE_KNOWN or set(row[1:]) != {NOTHING}])
 
 
 def _columns(run: RunSummary) -> Iterator[tuple[str, Sequence[str]]]:
@@ -84,13 +90,14 @@ def _cells(score: Tree) -> Sequence[str]:
         number(score.get("accuracy")),
         number(score.get("auc")),
         interval(score.get("auc_low"), score.get("auc_high")),
+        interval(*slide_interval(score)),
     )
 
 
 def _study_cells(study: StudyResult, run: RunSummary) -> Sequence[str]:
     trained = str(run.answer.get("trained_on")).replace(TISSUE, "real")
     measured = (number(study.loss), number(study.accuracy), number(study.auc))
-    return (trained, "real", NOTHING, count(KAGGLE_TEST), *measured, NOTHING)
+    return (trained, "real", NOTHING, count(KAGGLE_TEST), *measured, NOTHING, NOTHING)
 
 
 def _confusion_block(run: RunSummary) -> None:

@@ -490,3 +490,29 @@ def test_a_reader_that_has_gone_is_no_traceback(bench: Bench) -> None:
         ["bash", "-c", command], env=launcher.environment(), capture_output=True, text=True, check=True
     )
     assert said.stdout.strip() in ("0", "130") and said.stderr == ""
+
+
+class TestIntervalsBySlide:
+    @pytest.fixture
+    def bench(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+        bench = Bench(tmp_path, monkeypatch)
+        by_slide = {"bootstrap_by": "slide", "bootstrap_low": 0.6105, "bootstrap_high": 0.8807}
+        bench.write(ONE, DONE, scores=[score(**by_slide)], name="pilot")
+        by_patch = {"bootstrap_by": "patch", "bootstrap_low": 0.7, "bootstrap_high": 0.8}
+        bench.write(TWO, DONE, scores=[score(**by_patch)], config=PRESETS["baseline"].config)
+        return bench
+
+    def test_show_has_them_beside_delong_s(self, bench: Bench) -> None:
+        rows = {line[:16].strip(): line[16:].split("  ") for line in bench("show", ONE).out.splitlines()}
+        assert "[0.611, 0.881]" in " ".join(rows["95 % by slides"])
+        assert "95 % by slides" not in bench("show", TWO).out
+
+    def test_compare_has_them_where_a_run_has(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        header, first, second = (line.split() for line in bench("compare", ONE, TWO).out.splitlines()[:3])
+        assert "SLIDES" in header and "[0.611," in first and "[0.611," not in second
+        assert "SLIDES" not in bench("compare", TWO).out
+        rows = bench("compare", ONE, TWO, "--format", "json").json
+        assert [(row["slide_low"], row["slide_high"]) for row in rows] == [(0.6105, 0.8807), (None, None)]
+        monkeypatch.setattr(console, "columns", lambda stream: 80)
+        lines = bench("compare", ONE, TWO).out.splitlines()[:3]
+        assert max(map(len, lines)) <= 80 and "SLIDES" in lines[0] and "AUC" in lines[0]

@@ -123,9 +123,11 @@ def test_generator_and_classifier_see_the_share_alone_and_are_tested_as_ever(tmp
 
 
 def test_scores_say_what_was_trained_on_what_and_tested_on_what(tmp_path: Path) -> None:
-    run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}})
+    run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}, "data": {"tissue": {"slides": 12}}})
     main([str(run.path)])
     answer, reference, fidelity = read_score_trees(run.scores)
+    assert [score["bootstrap_by"] for score in (answer, reference, fidelity)] == ["slide", "slide", "patch"]
+    assert answer["n_test_slides"] == reference["n_test_slides"] > 1 and fidelity["n_test_slides"] is None
     assert (answer["trained_on"], answer["tested_on"], answer["n_test"]) == ("synthetic", "tissue", 60)
     assert (reference["trained_on"], reference["tested_on"]) == ("tissue", "tissue")
     assert (fidelity["trained_on"], fidelity["tested_on"], fidelity["n_test"]) == ("tissue", "synthetic", 120)

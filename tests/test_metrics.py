@@ -1,5 +1,7 @@
 """Metrics against scikit-learn, closed forms and counts done by hand."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -111,3 +113,47 @@ def test_a_classifier_that_is_sure_of_everything_keeps_its_ranking() -> None:
     assert auc(curve.fpr, curve.tpr) == pytest.approx(metrics.delong(labels, logits).auc, abs=0.01)
     point = metrics.operating_point(labels, sure, metrics.best_cut(labels, sure))
     assert point.sensitivity + point.specificity > 1.3
+
+
+def test_slides_of_like_patches_make_a_wider_interval_than_patches_do() -> None:
+    rng = np.random.default_rng(3)
+    slides = np.repeat(np.arange(10), 100)
+    labels = np.tile(np.array([0, 1], np.uint8), 500)
+    # A slide's shift is that of all of its tumour patches, which else are all alike.
+    logits = labels * rng.normal(1, 1.5, 10)[slides] + rng.normal(0, 0.2, 1000)
+    low, high = metrics.bootstrap(labels, logits, 500, seed=0)
+    slide_low, slide_high = metrics.bootstrap_by_slide(labels, logits, slides, 500, seed=0)
+    auc = metrics.delong(labels, logits).auc
+    assert slide_low < low < auc < high < slide_high
+    assert slide_high - slide_low > 4 * (high - low)
+
+
+def test_resampled_slides_against_every_resample_there_is() -> None:
+    # Three slides, each a normal and a tumour patch: 27 equally likely resamples, their AUCs by hand below.
+    slides, labels = np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 0, 1], np.uint8)
+    logits = np.array([0.0, 5.0, 3.0, 2.0, 1.0, 4.0])
+    wins = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]])  # tumour of a row's slide over the normal of a column's
+    aucs = []
+    for drawn in product(range(3), repeat=3):
+        times = np.bincount(drawn, minlength=3)
+        aucs.append(times @ wins @ times / 9)
+    assert sorted(set(np.round(aucs, 6))) == pytest.approx([0, 5 / 9, 8 / 9, 1])
+    # 0 once, 5/9 six times, 8/9 twelve times, 1 eight times of 27.
+    for level, expected in ((0.98, (0, 1)), (0.8, (5 / 9, 1)), (0.3, (8 / 9, 8 / 9))):
+        ends = metrics.bootstrap_by_slide(labels, logits, slides, 4000, seed=2, level=level)
+        assert ends == pytest.approx(expected)
+
+
+def test_where_each_patch_is_a_slide_of_its_own_slides_say_what_patches_say() -> None:
+    labels, logits = toy(2000)
+    by_patch = metrics.bootstrap(labels, logits, 1000, seed=1)
+    by_slide = metrics.bootstrap_by_slide(labels, logits, np.arange(2000), 1000, seed=1)
+    assert by_slide == pytest.approx(by_patch, abs=0.005)
+    assert by_slide == metrics.bootstrap_by_slide(labels, logits, np.arange(2000), 1000, seed=1)
+
+
+def test_a_resample_without_a_class_is_drawn_again() -> None:
+    labels, slides = np.array([0, 0, 1, 1], np.uint8), np.array([0, 0, 1, 1])
+    assert metrics.bootstrap_by_slide(labels, np.array([1.0, 2, 3, 4]), slides, 50, seed=0) == (1.0, 1.0)
+    with pytest.raises(ValueError, match="both classes"):
+        metrics.bootstrap_by_slide(np.ones(4, np.uint8), np.arange(4.0), slides, 5, seed=0)

@@ -419,7 +419,11 @@ class EvaluationConfig(Frozen):
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability from which a patch is called tumour.")
     bootstrap: int = Field(
-        0, ge=0, le=100_000, description="Bootstrap replicates for a second AUC interval; 0 for DeLong's alone."
+        1000,
+        ge=0,
+        le=100_000,
+        description="Replicates of a second AUC interval, over slides where they are known, else over patches; "
+        "0 for DeLong's alone.",
     )
     ece_bins: int = Field(15, ge=2, le=1000, description="Bins of the expected calibration error.")
     reference: bool = Field(

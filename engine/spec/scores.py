@@ -1,7 +1,7 @@
 """Scores: what was trained on what, tested on what, and how it did."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +76,10 @@ class Score:
     roc: Roc
     bootstrap_low: float | None = None
     bootstrap_high: float | None = None
+    bootstrap_by: Literal["slide", "patch"] | None = None
+    """What was resampled: slides with all of their patches, where they are known."""
+    n_test_slides: int | None = None
+    """Slides that the test patches are from, where they are known."""
     source_run: str | None = None
     """The earlier run that the classifier was taken from."""
     calibration: Calibration | None = None
@@ -126,6 +130,13 @@ def _refuse(constant: str) -> None:
 def answer(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """The run's own answer among its scores."""
     return next((row for row in rows if row.get("role") == "answer"), None)
+
+
+def slide_interval(row: Mapping[str, Any]) -> tuple[float | None, float | None]:
+    """The ends of a score's interval over resampled slides; None where slides are not known."""
+    if row.get("bootstrap_by") != "slide":
+        return None, None
+    return row.get("bootstrap_low"), row.get("bootstrap_high")
 
 
 _CURVES = ("roc", "calibration", "at_validation_threshold")

@@ -23,8 +23,13 @@ from engine.stages.prepare import RealPatches
 from engine.storage import sync
 
 STAGE = "evaluation"
+_FEW = 20
+"""Slides below which resampling them is known to fall short of 95 % (Cameron, Gelbach & Miller 2008)."""
 
 Role = Literal["answer", "reference", "label fidelity"]
+
+
+Slides = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,8 @@ class _Test:
     stage: str
     patches: Patches
     tested_on: str
+    slides: Slides | None = None
+    """A number for each patch, the same for those of one slide; None where slides are not known."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -69,14 +76,25 @@ def run(context: Context) -> None:
 def _tests(context: Context, real: RealPatches) -> list[_Test]:
     """The answer first; with a reference, that on real and, where there are any, on synthetic patches."""
     real_trained = _real_trained_stage(context, real)
-    tests = [_Test("answer", classifier.STAGE, real.test, _test_word(real))]
+    tested = (real.test, _test_word(real), slides_of(real.slides[real.test.rows]))
+    tests = [_Test("answer", classifier.STAGE, *tested)]
     if real_trained == reference.STAGE:
-        tests.append(_Test("reference", reference.STAGE, real.test, _test_word(real)))
+        tests.append(_Test("reference", reference.STAGE, *tested))
     if context.config.has_synthetic and real_trained is not None:
         tests.append(
             _Test("label fidelity", real_trained, synthesis.load(context.folder), synthesis.word(context.folder))
         )
     return tests
+
+
+def slides_of(slides: NDArray[np.int32]) -> Slides | None:
+    """A number for each patch's slide; None where most are not known, or all patches are from one.
+
+    A patch of an unknown slide stands alone.
+    """
+    known = slides >= 0
+    numbers = np.where(known, slides, -1 - np.arange(len(slides), dtype=np.int64))
+    return numbers if 2 * known.sum() > len(slides) and len(np.unique(numbers)) > 1 else None
 
 
 def _real_trained_stage(context: Context, real: RealPatches) -> str | None:
@@ -110,7 +128,8 @@ def _score(
     config, probability = context.config.evaluation, metrics.probabilities(logits)
     interval = metrics.delong(labels, logits)
     point = metrics.operating_point(labels, logits, float(logit(config.threshold)))
-    low, high = _bootstrap(config, labels, logits, context.config.seed)
+    slides = test.slides
+    low, high = _bootstrap(config, labels, logits, slides, context.config.seed)
     return Score(
         trained_on=training.trained_on,
         tested_on=test.tested_on,
@@ -136,16 +155,20 @@ def _score(
         roc=metrics.roc(labels, logits),
         bootstrap_low=low,
         bootstrap_high=high,
+        bootstrap_by=None if low is None else "patch" if slides is None else "slide",
+        n_test_slides=None if slides is None else len(np.unique(slides)),
         source_run=training.source_run,
         calibration=metrics.calibration(labels, probability, config.ece_bins),
     )
 
 
 def _bootstrap(
-    config: EvaluationConfig, labels: NDArray[np.uint8], logits: metrics.Array, seed: int
+    config: EvaluationConfig, labels: NDArray[np.uint8], logits: metrics.Array, slides: Slides | None, seed: int
 ) -> tuple[float | None, float | None]:
     if not config.bootstrap:
         return None, None
+    if slides is not None:
+        return metrics.bootstrap_by_slide(labels, logits, slides, config.bootstrap, mix(seed, "bootstrap"))
     return metrics.bootstrap(labels, logits, config.bootstrap, mix(seed, "bootstrap"))
 
 
@@ -166,10 +189,21 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
     for chosen_on in sorted({score.selected_on for score in scores if "synthetic" in score.selected_on}):
         notes.append(f"The epoch was chosen on {chosen_on}; an AUC on synthetic ones says nothing about usefulness.")
-    notes.append(
-        "Intervals take patches as independent; patches of one slide are not, so they are narrower than the truth."
-    )
+    notes.append(_of_intervals(scores[0]))
     return notes
+
+
+def _of_intervals(score: Score) -> str:
+    """What the intervals of the answer leave out."""
+    if score.bootstrap_by != "slide":
+        return (
+            "Intervals take patches as independent; patches of one slide are not, so they are narrower than the truth."
+        )
+    few = f"; of {score.n_test_slides} slides even that is too narrow" if (score.n_test_slides or 0) < _FEW else ""
+    return (
+        "DeLong's interval takes patches as independent, and patches of one slide are not: the interval by slides "
+        f"resamples the {score.n_test_slides} slides of the test patches{few}."
+    )
 
 
 def _scored(score: Score) -> Scored:

@@ -30,7 +30,7 @@ _NAMED = 5
 class RealPatches:
     """The run's real patches, divided. For each packed row, `groups` says which patches must stay on one side.
 
-    `sha1` (M, 20) uint8 is that of each packed row's uncropped pixels.
+    `sha1` (M, 20) uint8 is that of each packed row's uncropped pixels; `slides` (M,) is a number, -1 where unknown.
     """
 
     train: PatchSet
@@ -38,6 +38,7 @@ class RealPatches:
     test: PatchSet
     groups: NDArray[np.uint64]
     sha1: NDArray[np.uint8]
+    slides: NDArray[np.int32]
     manifest: dict[str, Any]
 
     @property
@@ -83,7 +84,7 @@ def load(context: Context) -> RealPatches:
         train, valid, test = (
             PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test")
         )
-        return RealPatches(train, valid, test, splits["groups"], packed.sha1, manifest)
+        return RealPatches(train, valid, test, splits["groups"], packed.sha1, packed.slides, manifest)
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Column:
     cell: Callable[[Row], str]
     measure: str = ""
     from_width: int = _NARROW
+    where_known: bool = False
+    """Whether it is left out where no run has anything to say there."""
 
 
 def _value(name: str) -> Callable[[Row], str]:
@@ -51,6 +53,9 @@ COLUMNS: Sequence[Column] = (
     Column("accuracy", 8, _number("accuracy"), "accuracy"),
     Column("AUC", 7, _number("auc"), "auc"),
     Column("95 % interval", 14, lambda row: interval(row["auc_low"], row["auc_high"])),
+    Column(
+        "by slides", 14, lambda row: interval(row["slide_low"], row["slide_high"]), from_width=_WIDE, where_known=True
+    ),
     Column("ECE", 7, _number("ece"), "ece", _WIDE),
     Column("study: loss", 11, _study_loss, from_width=_WIDE),
     Column("acc.", 6, _number("study_accuracy"), from_width=_WIDE),
@@ -91,7 +96,7 @@ class ScoreTable(DataTable[Text]):
 
     def _fill(self) -> None:
         wide = self.size.width >= _WIDE
-        columns = [column for column in COLUMNS if column.from_width == _NARROW or wide]
+        columns = [column for column in COLUMNS if (column.from_width == _NARROW or wide) and self._says(column)]
         if wide:
             columns = columns[:-1]
         kept = self.cursor_row
@@ -105,6 +110,10 @@ class ScoreTable(DataTable[Text]):
                 line(fit(label, name)), *(self._cell(column, place, row) for column in columns), key=row["run"]
             )
         self.move_cursor(row=min(kept, max(0, self.row_count - 1)))
+
+    def _says(self, column: Column) -> bool:
+        """Whether the column has something to say of one of the runs."""
+        return not column.where_known or any(column.cell(row) != NOTHING for row in self._comparison.rows)
 
     def _cell(self, column: Column, place: int, row: Row) -> Text:
         best = place in self._comparison.best.get(column.measure, ())
