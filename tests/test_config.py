@@ -216,23 +216,10 @@ def test_every_setting_has_a_description() -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_quick_only_makes_things_smaller(name: str) -> None:
-    names = (
-        "epochs",
-        "channels",
-        "limit",
-        "train",
-        "test",
-        "batch_size",
-        "blocks",
-        "sampling_steps",
-        "patches",
-        "passes",
-        "width",
-    )
+def test_quick_only_makes_counts_smaller(name: str) -> None:
     for path, before, after in differences(PRESETS[name].config, quick(PRESETS[name].config)):
+        assert isinstance(after, int), path
         assert before is None or after < before, path
-        assert path.rpartition(".")[2] in names, path
 
 
 def test_quick_leaves_what_is_smaller_already() -> None:
