@@ -78,7 +78,15 @@ def real_patches(count: int = 96, valid: PatchSet | None = None) -> RealPatches:
     nothing = train.select(np.empty(0, np.int64))
     groups = np.arange(count, dtype=np.uint64) // 4 * 4 + np.arange(count, dtype=np.uint64) % 2
     test: Any = Untouchable()
-    return RealPatches(train, nothing if valid is None else valid, test, groups, np.empty((0, 20), np.uint8), {})
+    return RealPatches(
+        train=train,
+        valid=nothing if valid is None else valid,
+        test=test,
+        groups=groups,
+        sha1=np.empty((0, 20), np.uint8),
+        slides=np.full(count, -1, np.int32),
+        manifest={},
+    )
 
 
 class Scripted(Generator):
