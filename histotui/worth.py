@@ -33,8 +33,12 @@ class Worth:
     largest: int
 
     def __str__(self) -> str:
-        ends = f"[{self._word(self.low)}, {self._word(self.high)}]"
-        return f"worth {self._word(self.patches)} {ends} real patches"
+        return f"worth {self.reading} real patches"
+
+    @property
+    def reading(self) -> str:
+        """The number with its interval, such as 210 [150, 330]."""
+        return f"{self._word(self.patches)} [{self._word(self.low)}, {self._word(self.high)}]"
 
     def _word(self, reading: float) -> str:
         if reading == FEWER:

@@ -1,6 +1,7 @@
 """The report of a study: its numbers by hand, and files that need nothing beside them."""
 
 import json
+import math
 import re
 import statistics
 from html.parser import HTMLParser
@@ -20,13 +21,14 @@ from engine.progress import silent
 from engine.spec.config import RunConfig
 from engine.spec.events import EventWriter, Metrics, RunFinished, RunStarted
 from engine.spec.presets import PRESETS
-from engine.spec.resolve import apply, dump
+from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
 from engine.spec.study import REAL, Part, Row
 from histotui.repeating import Spread
 from histotui.store import RunStore
 from histotui.study import records, sections, words, writing
 from histotui.study.document import Code, Document, Gallery, Heading, Items, Picture, Prose, Table
+from histotui.study.keys import key_of
 from histotui.study.looking import look
 from histotui.study.markdown import as_markdown, as_table, picture_files
 from histotui.study.page import as_html
@@ -63,7 +65,14 @@ def write_all(bench: Bench, asked: Plan, aucs: dict[tuple[str, str], list[float]
             ),
             RunFinished(time=160.0, seconds=60.0 + cell.seed),
         )
-        row = score(auc=auc, auc_low=auc - 0.02, auc_high=auc + 0.02, roc={"fpr": [0.0, 1.0], "tpr": [0.5, 1.0]})
+        trained_on = "tissue" if cell.row.is_real else "synthetic"
+        row = score(
+            trained_on=trained_on,
+            auc=auc,
+            auc_low=auc - 0.02,
+            auc_high=auc + 0.02,
+            roc={"fpr": [0.0, 1.0], "tpr": [0.5, 1.0]},
+        )
         folder = bench.write(f"20251123-1200{number:02}-x-aaaa", events, scores=[row], config=cell.config(lender))
         folders.setdefault(f"{cell.row.preset} {cell.seed}", folder.path)
 
@@ -218,6 +227,27 @@ class TestParts:
         ]
         assert table.rows[2][5:] == ("0.750 [0.730, 0.770]", "+0.050 [+0.040, +0.060], p = 0.001")
         assert table.strong == {0}
+
+    def test_worth_is_read_from_the_curve_of_real_patches(self, bench: Bench) -> None:
+        asked = asked_for(bench, "baseline", "baseline@0.1", "null")
+        aucs = {("baseline", "cnn"): [0.9], ("baseline@0.1", "cnn"): [0.7], ("null", "cnn"): [0.8]}
+        write_all(bench, asked, {**aucs, ("null", "resnet"): [0.8]})
+        for cell in asked.cells:
+            patches = 100 if cell.row.share.train < 1 else 1000
+            for run in RunStore(bench.runs).summaries():
+                if key_of(cell.template) == key_of(load(run.folder.config)):
+                    run.folder.data.mkdir()
+                    manifest = {"test_fingerprint": "t", "counts": {"train": {"normal": patches, "tumour": 0}}}
+                    (run.folder.data / "manifest.json").write_text(json.dumps(manifest))
+        main = sections.main_table(found(bench, asked))
+        assert main.header[-1] == "worth in real patches, cnn" and "worth in real patches, resnet" not in main.header
+        # Half way in the AUC is half way in the logarithm; both intervals are ±0.02, in quadrature.
+        reach = 10 ** (math.hypot(0.02, 0.02) / 0.2)
+        middle = math.sqrt(100 * 1000)
+        assert [row[-1] for row in main.rows] == [
+            "–",
+            f"{round(middle)} [{round(middle / reach)}, {round(middle * reach)}]",
+        ]
 
     def test_the_learning_curve_is_of_real_patches(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", "baseline@0.1", "null")

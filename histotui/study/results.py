@@ -2,13 +2,16 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from engine.spec.errors import RunFolderError
 from engine.spec.study import FLOOR, REAL, Part, Row
+from histotui.learning_curve import learning_curve
 from histotui.repeating import Spread
 from histotui.study.looking import Finding, Findings
 from histotui.summary import RunSummary
+from histotui.worth import CurvePoint, Worth, worth
 
 Pair = tuple[str, str]
 """The ids of two runs: the second is compared with the first."""
@@ -51,6 +54,8 @@ class Result:
     means: Mapping[str, float] = field(default_factory=dict)
     over_floor: Difference | None = None
     over_real: Difference | None = None
+    worth: Worth | None = None
+    """In real patches alone, where there is a learning curve of them."""
 
     @property
     def runs(self) -> tuple[RunSummary, ...]:
@@ -125,7 +130,24 @@ def results(findings: Findings, yardsticks: Sequence[str], tests: Mapping[Pair, 
         for row in findings.plan.rows
         for yardstick in yardsticks
     ]
-    return Results(findings, tuple(yardsticks), tuple(found))
+    curves = {yardstick: _curve([each for each in found if each.yardstick == yardstick]) for yardstick in yardsticks}
+    valued = [replace(each, worth=_worth(each, curves[each.yardstick])) for each in found]
+    return Results(findings, tuple(yardsticks), tuple(valued))
+
+
+def _curve(found: Sequence[Result]) -> tuple[CurvePoint, ...]:
+    """The learning curve of a classifier on real patches alone; empty where there are not two sizes."""
+    real = [run for result in found if result.row.is_real for run in result.runs]
+    try:
+        return learning_curve(real[0], real).points if real else ()
+    except RunFolderError:
+        return ()
+
+
+def _worth(result: Result, curve: Sequence[CurvePoint]) -> Worth | None:
+    if result.auc is None or result.low is None or result.high is None or result.row.is_real or not curve:
+        return None
+    return worth(result.auc.mean, result.low, result.high, curve)
 
 
 def _result(

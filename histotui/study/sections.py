@@ -31,6 +31,10 @@ def main_table(results: Results) -> Table:
     if any(each.verdict for each in results.all):
         header = (*header, f"against {FLOOR}")
         lines = tuple((*line, _verdict(row, results)) for line, row in zip(lines, rows, strict=True))
+    for yardstick in leading:
+        if any(each.worth for each in results.all if each.yardstick == yardstick and each.row in rows):
+            header = (*header, f"worth in real patches, {yardstick}")
+            lines = tuple((*line, _worth(results.get(row, yardstick))) for line, row in zip(lines, rows, strict=True))
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
     return Table(header, lines, _SPREAD, strong)
 
@@ -104,7 +108,11 @@ def curve_section(results: Results) -> Iterator[Block]:
     if not any(len(line.points) > 1 for line in lines):
         return
     yield Heading("Real patches alone")
-    yield Prose("The AUC of classifiers trained on so many real patches and nothing else.")
+    yield Prose(
+        "The AUC of classifiers trained on so many real patches and nothing else, with more epochs where there are "
+        "fewer. Read backwards it says how many real patches teach as much as a row does; the interval of that has the "
+        "errors of the row and of the curve in it."
+    )
     chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
     yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
 
@@ -188,6 +196,10 @@ def _main_cells(row: Row, results: Results) -> Iterator[str]:
     yield NOTHING if study is None else words.measure(study.auc) if study.auc is not None else study.note
     leading = leading_first(results)
     yield from (words.auc(results.get(row, yardstick)) for yardstick in leading)
+
+
+def _worth(result: Result | None) -> str:
+    return NOTHING if result is None or result.worth is None else result.worth.reading
 
 
 def _verdict(row: Row, results: Results) -> str:

@@ -120,6 +120,7 @@ def _tree(result: Result) -> Tree:
         "over_floor": _difference(result.over_floor),
         "over_real": _difference(result.over_real),
         "verdict": result.verdict if result.row.part is Part.TABLE else "",
+        "worth": result.worth.tree() if result.worth else None,
         "why": result.why,
     }
 
