@@ -169,6 +169,15 @@ def test_the_query_answers_every_pair_and_says_why_not(runs: AB, tmp_path: Path)
     ]
 
 
+def test_only_the_pairs_that_are_asked_for_are_compared(runs: AB) -> None:
+    one, two = (str(run.path) for run in runs)
+    answer = load_query("comparison")({"pairs": [[two, one]]}, silent)
+    (pair,) = answer["pairs"]
+    assert (pair["first"], pair["second"]) == (runs[1].id, runs[0].id)
+    assert pair["difference"] == pytest.approx(compare(runs[1], runs[0]).difference)
+    assert load_query("comparison")({"pairs": []}, silent) == {"pairs": [], "refused": []}
+
+
 class TestMistakes:
     def test_surest_first_and_only_mistakes(self) -> None:
         labels = np.array([0, 0, 0, 1, 1, 1], np.uint8)

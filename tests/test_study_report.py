@@ -398,6 +398,19 @@ class TestFiles:
         assert lines[2] == "| tissue patches | 0.9225 | 0.800 \\[0.780, 0.820\\] | 0.800 \\[0.780, 0.820\\] |"
         assert len(lines) == 5 and "ran out of memory in the study" in lines[3]
 
+    def test_rows_that_cannot_be_compared_are_told(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = asked_for(bench, "baseline", "null")
+        write_all(bench, asked, {("baseline", "cnn"): [0.9], ("null", "cnn"): [0.8]})
+        for place, run in enumerate(map(RunFolder, bench.runs.iterdir())):
+            run.data.mkdir()
+            (run.data / "manifest.json").write_text(json.dumps({"test_fingerprint": str(place)}))
+        refused = {"first": "a", "second": "b", "why": "a and b were tested on different patches"}
+        monkeypatch.setattr(writing, "ask", lambda *_: {"pairs": [], "refused": [refused]})
+        written = writing.write_report(look(asked, RunStore(bench.runs)), bench.folder / "out", quiet=True)
+        notes = (written.folder / "report.md").read_text().partition("What to know")[2]
+        assert "- the runs worked on different patches: their scores cannot be compared" in notes
+        assert "- not tested: a and b were tested on different patches" in notes
+
     def test_pictures_of_an_earlier_report_go(self, written: Path, bench: Bench) -> None:
         (written / "images" / "old.svg").write_text("old")
         (written / "images" / "mine.txt").write_text("kept")

@@ -121,6 +121,7 @@ def note_section(results: Results) -> Iterator[Block]:
             f"{_INDEPENDENT}; patches of one slide are not, so they are narrower than the truth.",
             "The spread is over seeds, on the same test patches; the interval is over test patches. Neither has the "
             "other in it.",
+            *results.doubts[:_NOTES],
             *told[:_NOTES],
             *more,
         )

@@ -86,6 +86,8 @@ class Results:
     findings: Findings
     yardsticks: tuple[str, ...]
     all: tuple[Result, ...]
+    doubts: tuple[str, ...] = ()
+    """What stands against comparing the rows, and why some are not tested against each other."""
 
     def get(self, row: Row | str, yardstick: str) -> Result | None:
         """That of a row, by its name; None where the study has no such row."""

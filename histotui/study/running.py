@@ -34,7 +34,11 @@ class Worker:
 
     def work(self) -> Findings:
         """Every run made, or the reason why not."""
+        findings = self._look()
         for place, cell in enumerate(self.plan.cells, 1):
+            if findings.by_cell[cell.key].fate == "done":
+                continue
+            # Another study may have done it while this one was at the run before.
             findings = self._look()
             finding = findings.by_cell[cell.key]
             if finding.fate == "done":

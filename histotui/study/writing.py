@@ -1,12 +1,13 @@
 """Writes the report of a study: one HTML file, Markdown with pictures beside it, and its main table alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from engine.spec.study import Part, yardsticks
 from histotui.ask import ask, hide_progress
+from histotui.comparison import doubts
 from histotui.disk import storage_errors, write_whole
 from histotui.formats import table
 from histotui.study import records, sections
@@ -39,7 +40,9 @@ class Written:
 def write_report(findings: Findings, folder: Path, quiet: bool = False) -> Written:
     """Test, put together and write; the engine is asked for the tests."""
     kinds = tuple(yardsticks())
-    found = results(findings, kinds, _tests(findings, kinds, quiet))
+    tests, refused = _tests(findings, kinds, quiet)
+    found = results(findings, kinds, tests)
+    found = replace(found, doubts=(*_incomparable(found), *refused))
     document = report(found)
     main = sections.main_table(found)
     with storage_errors(folder):
@@ -95,14 +98,19 @@ def _blocks(found: Results) -> Iterator[Block]:
         yield from part(found)
 
 
-def _tests(findings: Findings, kinds: tuple[str, ...], quiet: bool) -> dict[Pair, Tree]:
-    """The paired tests that the report needs, as far as the engine can make them."""
+def _tests(findings: Findings, kinds: tuple[str, ...], quiet: bool) -> tuple[dict[Pair, Tree], list[str]]:
+    """The paired tests that the report needs, as far as the engine can make them, and why others cannot be made."""
     pairs = wanted_tests(findings, kinds)
     if not pairs:
-        return {}
+        return {}, []
     paths = [[str(run.folder.path.absolute()) for run in pair] for pair in pairs]
     answer = ask("comparison", {"pairs": paths}, hide_progress if quiet else None)
-    return {(pair["first"], pair["second"]): pair for pair in answer.get("pairs", ())}
+    why = [f"not tested: {pair['why']}" for pair in answer.get("refused", ())]
+    return {(pair["first"], pair["second"]): pair for pair in answer.get("pairs", ())}, list(dict.fromkeys(why))
+
+
+def _incomparable(found: Results) -> list[str]:
+    return [doubt for doubt in doubts(list(found.scored())) if "cannot be compared" in doubt]
 
 
 def _tree(result: Result) -> Tree:
