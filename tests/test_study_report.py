@@ -219,14 +219,14 @@ class TestParts:
         aucs = {("baseline@0.01", "cnn"): [0.7], ("null@0.01", "cnn"): [0.6], ("null@0.01+0.5", "cnn"): [0.75]}
         write_all(bench, asked, aucs)
         blocks = list(sections.augmentation_section(found(bench, asked)))
-        (table,) = (block for block in blocks if isinstance(block, Table))
+        resnet, table = (block for block in blocks if isinstance(block, Table))
         assert [row[:3] for row in table.rows[:3]] == [
-            ("1 %", "real patches alone", "0 %"),
+            ("1 %", "tissue patches alone", "0 %"),
             ("1 %", "null alone", "100 %"),
             ("1 %", "null", "50 %"),
         ]
-        assert table.rows[2][5:] == ("0.750 [0.730, 0.770]", "+0.050 [+0.040, +0.060], p = 0.001")
-        assert table.strong == {0}
+        assert table.rows[2][3:] == ("1,800", "0.750 [0.730, 0.770]", "+0.050 [+0.040, +0.060], p = 0.001")
+        assert table.strong == {0} and resnet.rows[2][3:] == ("–", "not run yet", "–")
 
     def test_worth_is_read_from_the_curve_of_real_patches(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", "baseline@0.1", "null")
@@ -278,7 +278,7 @@ class TestParts:
         rows = Plan(asked.wish, (own, row), asked.cells, "tissue")
         all_ = Results(look(rows, RunStore(bench.runs)), ("cnn",), made)
         (table,) = (block for block in sections.ceiling_section(all_) if isinstance(block, Table))
-        assert table.rows == (("reconstructions of vae-100", "0.900", "0.500"),)
+        assert table.rows == (("reconstructions of vae-100", "cnn", "0.900", "0.500"),)
 
     def test_durations_are_means_over_seeds(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", seeds=2)

@@ -1,6 +1,6 @@
 """The parts of a report that stand on scores: tables, verdicts, and charts of them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from engine.spec.presets import PRESETS
@@ -91,15 +91,14 @@ def augmentation_section(results: Results) -> Iterator[Block]:
         "Do synthetic patches help when they are added to real ones? Where real patches are few, the generator itself "
         "has seen no others. Differences are to the same real patches alone."
     )
-    leading = leading_first(results)
-    header = ["real patches", "trained on", "synthetic share"]
-    for yardstick in leading:
-        header += [f"AUC, {yardstick}", f"to real alone, {yardstick}"]
     shares = dict.fromkeys(row.share for row in mixed)
     rows = [row for share in shares for row in (_real_row(share, results), *mixed) if row and row.share == share]
-    lines = tuple(tuple(_mixed_cells(row, results, leading)) for row in rows)
     strong = frozenset(place for place, row in enumerate(rows) if row.is_real)
-    yield Table(tuple(header), lines, f"{_SPREAD} {_TESTED}", strong)
+    header = ("real patches", "trained on", "synthetic share", "n train", "AUC", "to real patches alone")
+    for yardstick in leading_first(results):
+        yield Heading(yardstick, 3)
+        yield Table(header, tuple(tuple(_mixed_cells(row, results, yardstick)) for row in rows), strong=strong)
+    yield Prose(f"{_SPREAD} {_TESTED}")
 
 
 def curve_section(results: Results) -> Iterator[Block]:
@@ -124,14 +123,16 @@ def ceiling_section(results: Results) -> Iterator[Block]:
         return
     yield Heading("Ceilings")
     yield Prose("Trained on reconstructions of real training patches: what lies above it, no prior can win back.")
-    leading = leading_first(results)
-    header = ("trained on", *(f"AUC, {each}" for each in leading), *(f"its samples, {each}" for each in leading))
-    lines = []
-    for row in rows:
-        own = [words.auc(results.get(row, each)) for each in leading]
-        samples = [words.auc(results.get(row.preset, each)) for each in leading]
-        lines.append((f"reconstructions of {row.preset}", *own, *samples))
-    yield Table(header, tuple(lines), _SPREAD)
+    lines = tuple(
+        (
+            f"reconstructions of {row.preset}",
+            each,
+            *(words.auc(results.get(which, each)) for which in (row, row.preset)),
+        )
+        for row in rows
+        for each in leading_first(results)
+    )
+    yield Table(("trained on", "classifier", "AUC", "AUC of its samples"), lines, _SPREAD)
 
 
 def roc_section(results: Results) -> Iterator[Block]:
@@ -234,7 +235,7 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -
     result = results.get(row, yardstick)
     means = result.means if result else {}
     yield label(row, results)
-    yield from (count(round(means[name])) if name in means else NOTHING for name in ("n_train", "n_test"))
+    yield from (_count(name, result) for name in ("n_train", "n_test"))
     yield from (words.measure(means.get(name)) for name in ("loss", "accuracy"))
     if result is None or result.auc is None:
         yield from (NOTHING, NOTHING, NOTHING)
@@ -249,19 +250,24 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_study: bool) -
         yield from map(words.measure, numbers)
 
 
+def _count(name: str, result: Result | None) -> str:
+    return count(round(result.means[name])) if result is not None and name in result.means else NOTHING
+
+
 def _real_row(share: object, results: Results) -> Row | None:
     """The row of these real patches alone."""
     return next((row for row in results.findings.plan.rows if row.is_real and row.share == share), None)
 
 
-def _mixed_cells(row: Row, results: Results, leading: Sequence[str]) -> Iterator[str]:
+def _mixed_cells(row: Row, results: Results, yardstick: str) -> Iterator[str]:
+    alone = row.is_real or row.proportion is None
+    result = results.get(row, yardstick)
     yield row.share.words
-    yield "real patches alone" if row.is_real else row.preset if row.proportion else f"{row.preset} alone"
+    yield f"{label(Row(row.part, row.preset), results)}{' alone' if alone else ''}"
     yield "0 %" if row.is_real else "100 %" if row.proportion is None else f"{row.proportion * 100:g} %"
-    for yardstick in leading:
-        result = results.get(row, yardstick)
-        yield words.auc(result)
-        yield words.difference(result.over_real if result else None)
+    yield _count("n_train", result)
+    yield words.auc(result)
+    yield words.difference(result.over_real if result else None)
 
 
 def _learning_curve(results: Results, yardstick: str) -> Line | None:
