@@ -16,8 +16,8 @@ from histotui.summary import RunSummary, read_tree
 from histotui.worth import CurvePoint, Worth, worth
 
 _REAL: Final = ("real", "tissue")
-_FREE: Final = {"train_on": "real", "synthetic_proportion": 0.5, "epochs": 1}
-"""What the classifiers of a curve may differ in from that of the run: few patches need more epochs."""
+_FREE: Final = {"train_on": "real", "synthetic_proportion": 0.5, "epochs": 1, "batch_size": 32}
+"""What the classifiers of a curve may differ in from that of the run: few patches need more epochs, small batches."""
 
 STUDENT: Final = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,

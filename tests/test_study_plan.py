@@ -139,7 +139,8 @@ class TestConfigs:
         rows = ("baseline@0.01", "null@0.01+0.5", "baseline@rare-0.1")
         found = {(*cell.kind, cell.seed): cell for cell in planned(store, rows=rows, seeds=2).cells}
         few = found["baseline@0.01", "cnn", 1].template
-        assert (few.classifier.epochs, few.data.train_share, few.data.share_seed) == (1000, 0.01, 1)
+        assert (few.classifier.epochs, few.classifier.batch_size) == (1000, 8)
+        assert (few.data.train_share, few.data.share_seed) == (0.01, 1)
         mixed = found["null@0.01+0.5", "resnet", 1]
         assert (mixed.template.classifier.epochs, mixed.template.synthesis.ratio) == (80, 4.0)
         assert mixed.maker == found["null@0.01", "cnn", 1].template and mixed.template.data == few.data
@@ -147,13 +148,14 @@ class TestConfigs:
         assert (rare.classifier.epochs, rare.data.train_share, rare.data.tumour_share) == (100, 1.0, 0.1)
 
     def test_epochs_set_for_a_row_of_few_patches_are_those(self, store: RunStore) -> None:
-        changes = ("classifier.epochs=10", "baseline@0.01:classifier.epochs=33")
+        changes = ("classifier.epochs=10", "baseline@0.01:classifier.epochs=33", "classifier.batch_size=64")
         cells = planned(store, *changes, rows=("baseline@0.01", "baseline@0.1")).cells
-        assert {cell.kind: cell.template.classifier.epochs for cell in cells} == {
-            ("baseline@0.01", "cnn"): 33,
-            ("baseline@0.01", "resnet"): 33,
-            ("baseline@0.1", "cnn"): 32,
-            ("baseline@0.1", "resnet"): 32,
+        found = {cell.kind: (cell.template.classifier.epochs, cell.template.classifier.batch_size) for cell in cells}
+        assert found == {
+            ("baseline@0.01", "cnn"): (33, 8),
+            ("baseline@0.01", "resnet"): (33, 8),
+            ("baseline@0.1", "cnn"): (32, 20),
+            ("baseline@0.1", "resnet"): (32, 20),
         }
 
     def test_epochs_of_a_generator_in_stages_are_more_in_each(self, store: RunStore) -> None:
@@ -161,6 +163,7 @@ class TestConfigs:
         trees = [dump(cell.template)["generator"] for cell in (whole, few)]
         assert trees[1]["epochs"] == 10 * trees[0]["epochs"]
         assert trees[1]["latent_prior"]["epochs"] == 10 * trees[0]["latent_prior"]["epochs"]
+        assert trees[1]["latent_prior"]["batch_size"] == round(trees[0]["latent_prior"]["batch_size"] / 10)
 
     def test_ceilings_are_of_autoencoders_and_the_other_classifier_borrows_them(self, store: RunStore) -> None:
         ceilings = {row.preset for row in all_rows() if row.part is Part.CEILING}

@@ -25,6 +25,8 @@ CURVE: Final = (0.01, 0.03, 0.1, 0.3)
 """Shares of the real training patches that, with all of them, make the learning curve."""
 RARE: Final = 0.1
 """Share of tumour patches that is kept where tumour is made rare."""
+SMALLEST_BATCH: Final = 8
+"""Patches of a batch where there are few."""
 RATIO: Final = 4.0
 """Synthetic patches for each real one where these are few."""
 
@@ -59,7 +61,7 @@ class Share:
 
     @property
     def effort(self) -> float:
-        """Epochs for each epoch on all patches: few patches need more of them, and still make fewer steps."""
+        """Epochs for each epoch on all patches, in batches as many times smaller: so steps are as many as there."""
         return 1 / math.sqrt(self.train)
 
     @property

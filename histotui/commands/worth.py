@@ -20,7 +20,8 @@ def worth(
     """Say what a run's training set is worth in real patches.
 
     The curve is made of the finished runs on real patches alone that have the same classifier and the same test
-    patches, at whatever data.train_share; only its epochs may be others, since few patches need more.
+    patches, at whatever data.train_share; only its epochs and batches may be others, since few patches need more and
+    smaller ones.
 
     \b
     histotui run --preset baseline --data PATH --set data.train_share=0.01 --set classifier.epochs=200 --repeat 3

@@ -11,7 +11,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import find_preset
 from engine.spec.resolve import Tree, apply, dump, flatten, parse_override
-from engine.spec.study import WHOLE, Row, all_rows, select, yardsticks
+from engine.spec.study import SMALLEST_BATCH, WHOLE, Row, all_rows, select, yardsticks
 from histotui.repeating import with_seeds
 from histotui.settings import quickened, with_absolute_paths
 from histotui.store import RunStore
@@ -211,14 +211,19 @@ class _Settler:
         asked = with_absolute_paths(apply(judged, wanted), self.store)
         config = with_absolute_paths(quickened(asked, wanted), self.store) if self.wish.quick else asked
         named = {each.path for each in self.overrides if each.scope == row.name}
-        return apply(config, _longer(config, row, named))
+        return apply(config, _for_few(config, row, named))
 
 
-def _longer(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tree]:
-    """More epochs where there are few patches, of which an epoch has few steps; those set for this very row stay."""
-    for path, value in flatten(dump(config)) if row.share.effort != 1 else ():
-        if path.startswith(("generator.", "classifier.")) and path.endswith("epochs") and path not in named:
-            yield parse_override(f"{path}={max(1, round(value * row.share.effort))}")
+def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tree]:
+    """More epochs and smaller batches where there are few patches; those set for this very row stay."""
+    effort = row.share.effort
+    for path, value in flatten(dump(config)) if effort != 1 else ():
+        if not path.startswith(("generator.", "classifier.")) or path in named:
+            continue
+        if path.endswith("epochs"):
+            yield parse_override(f"{path}={max(1, round(value * effort))}")
+        elif path.endswith("batch_size"):
+            yield parse_override(f"{path}={min(value, max(SMALLEST_BATCH, round(value / effort)))}")
 
 
 def _trained_on(row: Row) -> Tree:
