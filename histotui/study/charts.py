@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from histotui.formats import count, number
+from histotui.formats import count
 from histotui.study.axes import Scale, padded, thinned
 from histotui.study.markup import Markup, element, escaped, joined
 from histotui.text import fit, width
@@ -87,9 +87,9 @@ def intervals(
     for place, (label, row) in enumerate(zip(labels, bars, strict=True)):
         top = box.top + step * place
         parts.append(_text(label, left - 8, top + step / 2 + 4, text_anchor="end"))
-        for number_, bar in enumerate(row):
+        for number, bar in enumerate(row):
             if bar is not None:
-                parts += _bar(bar, x, top + 11 + 12 * number_, number_)
+                parts += _bar(bar, x, top + 11 + 12 * number, number)
     parts += _legend_across(series, box)
     return _chart(title, box.right + 24, box.bottom + 40, parts)
 
@@ -216,11 +216,8 @@ def _legend_down(names: Sequence[str], box: Box) -> Iterator[Markup]:
 
 
 def _tick(value: float) -> str:
-    if abs(value) >= 1000 and value == round(value):
-        return count(round(value))
-    return (
-        number(float(value), 4).rstrip("0").rstrip(".") if value % 1 else number(float(round(value)), 4).split(".")[0]
-    )
+    """A value beside an axis, without what floating point adds to it."""
+    return count(round(value)) if abs(value) >= 1000 and value == round(value) else f"{value:.6g}"
 
 
 def _chart(title: str, wide: float, high: float, parts: Iterable[Markup]) -> Markup:
