@@ -156,7 +156,7 @@ def _shape(tree: Tree, stage: str) -> Tree:
     """What decides a stage's speed: all but its length and its real numbers, which are rates and weights."""
     owner = "generator" if stage in ("generator", "latent_prior", "synthesis") else "classifier"
     settings = {**(tree[owner] or {}), "crop": tree["data"]["crop"], "owner": owner, **tree["training"]}
-    ignored = {"epochs", "train_on", "validation", "log_every", "sample_every"}
+    ignored = {"epochs", "train_on", "validation", "real_validation", "log_every", "sample_every"}
     return {
         name: value
         for name, value in settings.items()

@@ -13,7 +13,7 @@ from histotui.summary import RunSummary
 _REAL = ("real", "tissue")
 
 # What a classifier on real patches does not hang on.
-_SYNTHETIC = ("train_on", "synthetic_proportion")
+_SYNTHETIC = ("train_on", "synthetic_proportion", "real_validation")
 
 _Patches = tuple[str, Any]
 

@@ -16,7 +16,13 @@ from histotui.summary import RunSummary, read_tree
 from histotui.worth import CurvePoint, Worth, worth
 
 _REAL: Final = ("real", "tissue")
-_FREE: Final = {"train_on": "real", "synthetic_proportion": 0.5, "epochs": 1, "batch_size": 32}
+_FREE: Final = {
+    "train_on": "real",
+    "synthetic_proportion": 0.5,
+    "real_validation": 0,
+    "epochs": 1,
+    "batch_size": 32,
+}
 """What the classifiers of a curve may differ in from that of the run: few patches need more epochs, small batches."""
 
 STUDENT: Final = (

@@ -69,7 +69,7 @@ def score_lines(run: RunSummary) -> list[str]:
 
 
 def _columns(run: RunSummary) -> Iterator[tuple[str, Sequence[str]]]:
-    titles = {"answer": "this run", "reference": "reference", "label fidelity": "label fidelity"}
+    titles = {"answer": "this run"} | {role: role for role in ("epoch by real", "reference", "label fidelity")}
     for role, title in titles.items():
         for score in run.scores:
             if score.get("role") == role:

@@ -417,7 +417,7 @@ def test_real_and_an_earlier_run_s_patches_train_a_classifier_from_beginning_to_
     lent, taken = synthetic(first.folder), synthetic(second.folder)
     assert np.array_equal(lent[0], taken[0]) and np.array_equal(lent[1], taken[1])
     assert np.array_equal(np.load(first.folder.synthetic / "learned_from.npy"), sha1_of(first, "train"))
-    answer, reference, fidelity = read_score_trees(second.folder.scores)
+    answer, reference, fidelity, _ = read_score_trees(second.folder.scores)
     assert (answer["trained_on"], answer["tested_on"], answer["n_test"]) == ("both", "tissue", 60)
     assert answer["n_train"] == pytest.approx(0.75 * 240, abs=20)
     assert answer["selected_on"] == "held-out tissue and synthetic patches"

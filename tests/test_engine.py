@@ -115,7 +115,7 @@ def test_generator_and_classifier_see_the_share_alone_and_are_tested_as_ever(tmp
         round(seen["counts"]["train"][word] * share) for word, share in (("normal", 0.5), ("tumour", 0.25))
     )
     assert half["counts"]["train"] == {"normal": normal, "tumour": tumour}
-    answer, reference, _ = read_score_trees(part.scores)
+    answer, reference, *_ = read_score_trees(part.scores)
     assert answer["n_test"] == reference["n_test"] == 60 and reference["n_train"] < normal + tumour
     learned_from = np.load(part.synthetic / "learned_from.npy", allow_pickle=False)
     made = np.load(part.synthetic / "labels.npy", allow_pickle=False)
@@ -125,7 +125,7 @@ def test_generator_and_classifier_see_the_share_alone_and_are_tested_as_ever(tmp
 def test_scores_say_what_was_trained_on_what_and_tested_on_what(tmp_path: Path) -> None:
     run = make_run(tmp_path, "vae-100", {"evaluation": {"bootstrap": 20}, "data": {"tissue": {"slides": 12}}})
     main([str(run.path)])
-    answer, reference, fidelity = read_score_trees(run.scores)
+    answer, reference, fidelity, _ = read_score_trees(run.scores)
     assert [score["bootstrap_by"] for score in (answer, reference, fidelity)] == ["slide", "slide", "patch"]
     assert answer["n_test_slides"] == reference["n_test_slides"] > 1 and fidelity["n_test_slides"] is None
     assert (answer["trained_on"], answer["tested_on"], answer["n_test"]) == ("synthetic", "tissue", 60)
@@ -194,7 +194,7 @@ def test_training_on_both_takes_the_stated_proportion(tmp_path: Path) -> None:
         tmp_path, "vae-100", {"classifier": both, "evaluation": {"reference": False}, "data": {"tissue": tissue}}
     )
     assert main([str(run.path)]) == 0
-    (answer,) = read_score_trees(run.scores)
+    answer, *_ = read_score_trees(run.scores)
     assert answer["trained_on"] == "both"
     assert answer["n_train"] == pytest.approx(0.9 * 160, abs=12)
 

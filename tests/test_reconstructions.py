@@ -112,7 +112,7 @@ def test_the_set_is_each_training_patch_with_its_label_and_every_record_says_so(
         assert np.array_equal(made.images[start : start + 50], to_bytes(again).numpy())
     manifest = json.loads((run.folder.synthetic / "manifest.json").read_text())
     assert (manifest["patches"], manifest["count"]) == ("reconstructed", 120)
-    answer, reference, fidelity = read_score_trees(run.folder.scores)
+    answer, reference, fidelity, _ = read_score_trees(run.folder.scores)
     assert (answer["trained_on"], answer["selected_on"]) == ("reconstructed", "held-out reconstructed patches")
     assert (reference["trained_on"], fidelity["tested_on"]) == ("tissue", "reconstructed")
     notes = json.loads(run.folder.scores.read_text())["notes"]
@@ -140,7 +140,7 @@ def test_a_run_that_takes_reconstructions_says_so_too(tmp_path: Path) -> None:
     lending = {**SMALL, "generator": None, "synthesis": lent, "classifier": {**SMALL["classifier"], "channels": 3}}
     borrower = apply(PRESETS["vae-100"].config, [{**lending, "evaluation": {"reference": False}}])
     two = finished(tmp_path / "runs" / "two", borrower)
-    (answer,) = read_score_trees(two.folder.scores)
+    answer, _ = read_score_trees(two.folder.scores)
     assert answer["trained_on"] == "reconstructed"
     both = apply(borrower, [{"classifier": {"train_on": "both"}}])
     with pytest.raises(ConfigError, match=r"its patches are reconstructions.*set classifier\.train_on to 'synthetic'"):

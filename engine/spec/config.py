@@ -368,6 +368,13 @@ class ClassifierFitConfig(FitConfig):
     validation_fraction: float = Field(
         0.25, gt=0, lt=1, description="Share of its own training set held out for validation."
     )
+    real_validation: int = Field(
+        1000,
+        ge=0,
+        le=1_000_000,
+        description="Real patches, at most, that also choose an epoch where synthetic ones are trained on, for a "
+        "score of its own beside the answer; 0 for none.",
+    )
 
 
 class CnnConfig(ClassifierFitConfig):

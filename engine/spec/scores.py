@@ -41,6 +41,13 @@ class Calibration:
     count: tuple[int, ...]
 
 
+Role = Literal["answer", "reference", "label fidelity", "epoch by real"]
+"""The run's own answer; the same classifier on real patches; the real-trained classifier on synthetic patches.
+
+`epoch by real` is the training of the answer at the epoch that real validation patches choose: it has used some.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """One classifier on one set of test patches. AUC intervals are 95 % and take patches as independent."""
@@ -52,8 +59,7 @@ class Score:
     """
     tested_on: str
     """`real`, `tissue`, `synthetic` or `reconstructed`."""
-    role: Literal["answer", "reference", "label fidelity"]
-    """The run's own answer; the same classifier on real patches; the real-trained classifier on synthetic patches."""
+    role: Role
     data: str
     n_train: int
     n_train_tumour: int

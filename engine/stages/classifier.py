@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine import metrics
 from engine.batches import TrainingBatches
 from engine.borrowing import RECONSTRUCTED
 from engine.checkpoints import CheckpointFolder, State, prefixed
+from engine.choosing import EpochChoice, has_both_classes
 from engine.classifiers import build_classifier
 from engine.classifiers.base import Classifier
 from engine.classifiers.predicting import predict
@@ -29,6 +29,8 @@ from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
 
 STAGE = "classifier"
+BY_REAL: Final = "by_real"
+"""Where in a checkpoint the epoch is that real patches have chosen."""
 
 _Grouped = tuple[PatchSet, NDArray[np.uint64]]
 """Patches, and for each packed row the group that must stay on one side."""
@@ -42,6 +44,9 @@ class TrainingSet:
     validation: Patches
     trained_on: str
     selected_on: str
+    real_validation: Patches | None = None
+    """Real patches that choose another epoch, beside those that choose the answer's."""
+    real_selected_on: str = ""
 
     @property
     def validation_word(self) -> str:
@@ -86,7 +91,27 @@ def training_set(context: Context, real: RealPatches, train_on: str) -> Training
     fit, validation = (JoinedPatches(side) for side in zip(*held_out_parts, strict=True))
     _require_both_classes(validation)
     words = f"{real.word} and synthetic" if trained_on == "both" else trained_on
-    return TrainingSet(fit, validation, trained_on, f"held-out {words} patches")
+    selected_on = f"held-out {words} patches"
+    if train_on == "real":
+        return TrainingSet(fit, validation, trained_on, selected_on)
+    return TrainingSet(fit, validation, trained_on, selected_on, *_real_validation(context, real, len(fit)))
+
+
+def _real_validation(context: Context, real: RealPatches, fitted: int) -> tuple[Patches | None, str]:
+    """Real patches that a classifier on synthetic ones is not fitted on, and what they are; none where too few are.
+
+    At most a quarter as many as are fitted on: to look at them takes a forward pass, and a step about three.
+    """
+    most = min(context.config.classifier.real_validation, fitted // 4)
+    if real.word == "synthetic":
+        return None, ""
+    own, words = real.valid, f"of the source's {real.word} validation split"
+    if not len(own):
+        # The same that the real part of a mixed training set is without.
+        own, words = _hold_out(context, real.train, real.groups)[1], f"held-out {real.word} patches"
+        words += ", which the generator has seen"
+    some = own.select(np.sort(permutation(len(own), context.config.seed, "real validation")[:most]))
+    return (some, f"{len(some):,} {words}") if has_both_classes(some) else (None, "")
 
 
 def _parts(context: Context, real: RealPatches, train_on: str) -> tuple[list[_Grouped], str]:
@@ -153,60 +178,81 @@ class Training:
     source_run: str | None = None
 
     @classmethod
-    def of(cls, state: State) -> Self:
+    def of(cls, meta: Mapping[str, Any]) -> Self:
         """From what is saved beside the weights; CheckpointError where another version saved something else."""
         try:
-            return cls(**state.meta)
+            return cls(**{name: value for name, value in meta.items() if name != BY_REAL})
         except TypeError as error:
             raise CheckpointError(
                 f"a classifier saved by another version of histotui ({error}); start a new run"
             ) from None
 
 
-def load(folder: RunFolder, stage: str, config: ClassifierConfig, side: int) -> tuple[Classifier, Training]:
-    """A trained classifier, and how it came to be."""
+def load(
+    folder: RunFolder, stage: str, config: ClassifierConfig, side: int, by_real: bool = False
+) -> tuple[Classifier, Training]:
+    """A trained classifier, and how it came to be; with `by_real` at the epoch that real patches have chosen."""
     state = CheckpointFolder(folder.checkpoints / stage).load_final()
     model = build_classifier(config, side)
-    model.load_state_dict(state.part("model"))
-    return model.eval(), Training.of(state)
+    model.load_state_dict(state.part(BY_REAL if by_real else "model"))
+    return model.eval(), Training.of(state.meta[BY_REAL] if by_real else state.meta)
+
+
+def has_choice_by_real(folder: RunFolder, stage: str) -> bool:
+    """Whether real patches have chosen an epoch as well."""
+    return BY_REAL in CheckpointFolder(folder.checkpoints / stage).final_meta()
 
 
 class _BestEpoch:
-    """After each epoch the AUC on the validation patches, and the weights of the best one so far."""
+    """After each epoch the AUC on validation patches, and the weights of the best one so far.
+
+    Real patches may choose another epoch beside it; they change nothing of the first choice.
+    """
 
     def __init__(self, context: Context, stage: str, model: Classifier, patches: TrainingSet) -> None:
         self._context, self._stage, self._model, self._patches = context, stage, model, patches
-        self._labels = patches.validation.own_labels
-        self._weights: dict[str, Tensor] = {}
-        self._best: dict[str, Any] = {"auc": -1.0, "epoch": 0, "cut": 0.0}
+        self._choice = EpochChoice(patches.validation, patches.validation_word)
+        real = patches.real_validation
+        self._by_real = None if real is None else EpochChoice(real, "validation")
 
     def __call__(self, epoch: int, step: int) -> None:
-        logits = predict(self._context, self._model, self._patches.validation)
-        interval = metrics.delong(self._labels, logits)
-        if interval.auc > self._best["auc"]:
-            cut = metrics.best_cut(self._labels, logits)
-            self._best = {"auc": interval.auc, "epoch": epoch, "cut": cut}
-            self._weights = {name: tensor.detach().clone() for name, tensor in self._model.state_dict().items()}
-        prefix = self._patches.validation_word
-        values = {f"{prefix}_auc": interval.auc, f"{prefix}_bce": metrics.cross_entropy(self._labels, logits)}
+        values: dict[str, float] = {}
+        for choice in filter(None, (self._choice, self._by_real)):
+            logits = predict(self._context, self._model, choice.patches)
+            values |= choice.consider(epoch, logits, self._model)
         self._context.events.write(Metrics(stage=self._stage, step=step, epoch=epoch, values=values))
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        return self._weights, self._best
+        tensors, meta = prefixed("own", self._choice.weights), {"own": self._choice.best}
+        if self._by_real is not None:
+            tensors |= prefixed(BY_REAL, self._by_real.weights)
+            meta[BY_REAL] = self._by_real.best
+        return tensors, meta
 
     def load(self, tensors: dict[str, Tensor], meta: Mapping[str, Any]) -> None:
-        self._weights = {name: tensor.to(self._context.device) for name, tensor in tensors.items()}
-        self._best = dict(meta)
+        if "own" not in meta:
+            raise CheckpointError("a checkpoint of the classifier by another version of histotui; start a new run")
+        state = State({name: tensor.to(self._context.device) for name, tensor in tensors.items()}, meta)
+        for name, choice in (("own", self._choice), (BY_REAL, self._by_real)):
+            if choice is not None:
+                choice.load(state.part(name), meta[name])
 
     def result(self) -> State:
-        """The best epoch's weights and what the evaluation needs to know of them."""
-        training = Training(
+        """The weights of the best epoch and how it came to be; likewise those that real patches have chosen."""
+        tensors = prefixed("model", self._choice.weights)
+        meta = asdict(self._training(self._choice, self._patches.selected_on))
+        if self._by_real is not None:
+            tensors |= prefixed(BY_REAL, self._by_real.weights)
+            meta[BY_REAL] = asdict(self._training(self._by_real, self._patches.real_selected_on))
+        return State(tensors, meta)
+
+    def _training(self, choice: EpochChoice, selected_on: str) -> Training:
+        return Training(
             trained_on=self._patches.trained_on,
-            selected_on=self._patches.selected_on,
-            selected_epoch=self._best["epoch"],
-            validation_auc=self._best["auc"],
-            cut=self._best["cut"],
+            selected_on=selected_on,
+            selected_epoch=choice.best["epoch"],
+            validation_auc=choice.best["auc"],
+            cut=choice.best["cut"],
             n_train=len(self._patches.fit),
             n_train_tumour=self._patches.fit.tumours,
         )
-        return State(prefixed("model", self._weights), asdict(training))

@@ -1,13 +1,14 @@
 """evaluation: the classifiers tested on real patches, and the scores written down."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
 from engine import metrics
+from engine.borrowing import RECONSTRUCTED
 from engine.classifiers.predicting import predict
 from engine.context import Context
 from engine.data.patches import Patches
@@ -16,7 +17,7 @@ from engine.randomness import mix
 from engine.spec.config import EvaluationConfig
 from engine.spec.events import Scored
 from engine.spec.run_folder import RunFolder
-from engine.spec.scores import Score, ScoreSheet, write_scores
+from engine.spec.scores import Role, Score, ScoreSheet, write_scores
 from engine.stages import classifier, prepare, reference, synthesis
 from engine.stages.classifier import Training
 from engine.stages.prepare import RealPatches
@@ -25,8 +26,6 @@ from engine.storage import sync
 STAGE = "evaluation"
 _FEW = 20
 """Slides below which resampling them is known to fall short of 95 % (Cameron, Gelbach & Miller 2008)."""
-
-Role = Literal["answer", "reference", "label fidelity"]
 
 
 Slides = NDArray[np.int64]
@@ -42,6 +41,8 @@ class _Test:
     tested_on: str
     slides: Slides | None = None
     """A number for each patch, the same for those of one slide; None where slides are not known."""
+    by_real: bool = False
+    """At the epoch that real patches have chosen, and not at that of the protocol."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -84,6 +85,8 @@ def _tests(context: Context, real: RealPatches) -> list[_Test]:
         tests.append(
             _Test("label fidelity", real_trained, synthesis.load(context.folder), synthesis.word(context.folder))
         )
+    if classifier.has_choice_by_real(context.folder, classifier.STAGE):
+        tests.append(_Test("epoch by real", classifier.STAGE, *tested, by_real=True))
     return tests
 
 
@@ -112,7 +115,7 @@ def _test_word(real: RealPatches) -> str:
 
 
 def _predict(context: Context, test: _Test, side: int) -> tuple[NDArray[np.uint8], metrics.Array, Training]:
-    model, training = classifier.load(context.folder, test.stage, context.config.classifier, side)
+    model, training = classifier.load(context.folder, test.stage, context.config.classifier, side, test.by_real)
     logits = predict(context, model.to(context.device), test.patches)
     return test.patches.own_labels, logits, training
 
@@ -187,10 +190,22 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
     notes += choice_notes(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")
-    for chosen_on in sorted({score.selected_on for score in scores if "synthetic" in score.selected_on}):
+    for chosen_on in sorted({score.selected_on for score in scores if _on_made(score)}):
         notes.append(f"The epoch was chosen on {chosen_on}; an AUC on synthetic ones says nothing about usefulness.")
+    notes += [_of_choice_by_real(score) for score in scores if score.role == "epoch by real"]
     notes.append(_of_intervals(scores[0]))
     return notes
+
+
+def _on_made(score: Score) -> bool:
+    return any(word in score.selected_on for word in ("synthetic", RECONSTRUCTED))
+
+
+def _of_choice_by_real(score: Score) -> str:
+    return (
+        f"'{score.role}' is the same training at the epoch with the highest AUC on {score.selected_on}: "
+        "more than synthetic patches alone could tell, and not the answer."
+    )
 
 
 def _of_intervals(score: Score) -> str:

@@ -51,7 +51,7 @@ def _same_classifier(folder: RunFolder, config: RunConfig, fingerprint: str) -> 
     if _recipe(load_config(folder.config)) != _recipe(config):
         return None
     state = CheckpointFolder(folder.checkpoints / stage).load_final()
-    training = classifier.Training.of(state)
+    training = classifier.Training.of(state.meta)
     return State(state.tensors, asdict(replace(training, source_run=training.source_run or folder.id)))
 
 
@@ -65,7 +65,9 @@ def _stage_with_real_classifier(folder: RunFolder) -> str | None:
 
 def _recipe(config: RunConfig) -> tuple[object, ...]:
     """Everything that decides a classifier trained on real patches, the data's content aside."""
-    neutral = config.classifier.model_copy(update={"train_on": "real", "synthetic_proportion": 0.5})
+    neutral = config.classifier.model_copy(
+        update={"train_on": "real", "synthetic_proportion": 0.5, "real_validation": 0}
+    )
     # Where patches come from and how they were chosen does not matter when they are the same.
     chosen = {"train_share", "tumour_share", "share_seed"}
     data = config.data.model_dump(exclude={"source", "tissue", "broken", "broken_limit", *chosen})
