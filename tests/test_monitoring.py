@@ -1,6 +1,8 @@
 """What is looked at while a generator trains: usefulness, diversity, what both may cost, and what is chosen by them."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +13,9 @@ import pytest
 import torch
 from pydantic import ValidationError
 from test_engine import make_run
+from test_resume_generators import TRAINED, differing
+from test_resume_generators import ends as ends_of
+from test_resume_generators import make_run as make_toy_run
 from torch import Tensor, nn
 from toys import CPU, same, toy_context, toy_patches
 
@@ -27,13 +32,14 @@ from engine.monitoring.budget import TimeShare, is_due, looks_within, sample_wor
 from engine.monitoring.diversity import CollapseAlarm
 from engine.monitoring.epoch_ends import EpochEnds
 from engine.monitoring.grids import SampleGrids
-from engine.monitoring.monitor import Monitor, fit_watched
+from engine.monitoring.monitor import Monitor
 from engine.monitoring.samples import Samples
 from engine.monitoring.usefulness import Usefulness, validation_patches
 from engine.spec.config import MonitoringConfig, RunConfig, TrainingConfig, VaeConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import EventReader, Metrics, Warned
-from engine.spec.resolve import apply
+from engine.spec.resolve import apply, dump, load
+from engine.spec.run_folder import RunFolder
 from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
 
@@ -133,7 +139,7 @@ class Watched:
 
     @property
     def metrics(self) -> list[Metrics]:
-        return [event for event in EventReader(self.context.folder.events).read() if isinstance(event, Metrics)]
+        return metrics_of(self.context.folder)
 
     def curve(self, name: str) -> dict[int, float]:
         """A metric by its epoch."""
@@ -167,6 +173,23 @@ def watched(
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Training is so much work that every epoch may be looked at."""
     monkeypatch.setattr(module, "step_work", lambda trainer: 1e15)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A cache of the test's own, and the process's signals and umask as they were."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    mask = os.umask(0o077)
+    yield
+    os.umask(mask)
+    for number, handler in handlers:
+        signal.signal(number, handler)
+
+
+def metrics_of(run: RunFolder) -> list[Metrics]:
+    return [event for event in EventReader(run.events).read() if isinstance(event, Metrics)]
 
 
 def always(make: Callable[[Tensor, torch.Generator], Tensor]) -> Make:
@@ -237,32 +260,24 @@ def test_without_both_classes_there_is_no_validation() -> None:
 # What is never touched
 
 
-def test_weights_are_the_same_looked_at_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "step_work", _counted := Counter(step_work))
-    ends: list[State] = []
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize("kind", TRAINED)
+def test_weights_are_the_same_looked_at_or_not(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[float] = []
+    # Counted as it is in a run, and then taken to be much.
+    monkeypatch.setattr(module, "step_work", lambda trainer: counted.append(step_work(trainer)) or 1e15)
+    runs = {}
     for share in (0.0, 1.0):
-        settings = MonitoringConfig(share=share, patches=32, passes=1, channels=1)
-        context = toy_context(tmp_path / str(share), RunConfig(monitoring=settings))
-        real = real_patches()
-        batches = TrainingBatches(real.train, 8, 0, CPU)
-        torch.manual_seed(0)
-        model = build_generator(VaeConfig(latent_dim=4, channels=8, prior="gaussian"), SIDE)
-        trainer = Trainer(model, batches, TrainingConfig(), 0, CPU)
-        assert fit_watched(context, "generator", trainer, model, real, 3) == {}
-        seen = [event for event in EventReader(context.folder.events).read() if isinstance(event, Metrics)]
-        assert any("usefulness_auc" in event.values for event in seen) == (share > 0)
-        ends.append(trainer.state())
-    assert _counted.calls == 1
-    assert same(*ends)
-
-
-class Counter:
-    def __init__(self, work: Callable[[Trainer], float]) -> None:
-        self._work, self.calls = work, 0
-
-    def __call__(self, trainer: Trainer) -> float:
-        self.calls += 1
-        return self._work(trainer)
+        run = runs[share] = make_toy_run(tmp_path / str(share), kind)
+        monitoring = {"share": share, "patches": 32, "passes": 1, "channels": 1}
+        run.config.write_text(json.dumps(dump(apply(load(run.config), [{"monitoring": monitoring}]))))
+        assert main([str(run.path)]) == 0
+        names = {name for event in metrics_of(run) for name in event.values}
+        assert ("usefulness_auc" in names) == ("diversity_tumour" in names) == (share > 0)
+    assert len(counted) == 1
+    looked_at, left_alone = ends_of(runs[1.0]), ends_of(runs[0.0])
+    assert all(same(looked_at[stage], state) for stage, state in left_alone.items())
+    assert not set(differing(runs[1.0], runs[0.0])) - {"metrics"}
 
 
 def test_counting_a_step_leaves_the_model_as_it_was() -> None:
@@ -575,12 +590,6 @@ def test_a_choice_without_validation_patches_is_refused(tmp_path: Path) -> None:
         each.fit.run()
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    yield
-
-
 @pytest.mark.usefixtures("roomy", "cache")
 @pytest.mark.parametrize("choice", ["last", "usefulness"])
 def test_the_record_says_which_epoch_was_taken_and_why(tmp_path: Path, choice: str) -> None:
@@ -592,9 +601,7 @@ def test_the_record_says_which_epoch_was_taken_and_why(tmp_path: Path, choice: s
     assert ("chosen_epoch" in meta) == (choice == "usefulness")
     assert notes == ([meta["choice"]] if choice == "usefulness" else [])
     curve = {
-        event.epoch: event.values["usefulness_auc"]
-        for event in EventReader(run.events).read()
-        if isinstance(event, Metrics) and "usefulness_auc" in event.values
+        event.epoch: event.values["usefulness_auc"] for event in metrics_of(run) if "usefulness_auc" in event.values
     }
     if choice == "usefulness":
         assert list(curve) == [1, 2, 3]
@@ -609,10 +616,6 @@ def test_what_needs_a_later_stage_is_looked_at_there(tmp_path: Path) -> None:
         tmp_path, "latent-flow", {"generator": brief, "monitoring": {"generator_choice": "usefulness", "patches": 32}}
     )
     assert main([str(run.path)]) == 0
-    looked_at = {
-        event.stage
-        for event in EventReader(run.events).read()
-        if isinstance(event, Metrics) and "usefulness_auc" in event.values
-    }
+    looked_at = {event.stage for event in metrics_of(run) if "usefulness_auc" in event.values}
     assert looked_at == {"latent_prior"}
     assert "chosen_epoch" in CheckpointFolder(run.checkpoints / "latent_prior").final_meta()
