@@ -59,14 +59,14 @@ def picture(run: Run, stages: tuple[str, ...], heading: str, width: int) -> Grou
     shown = [*stages, *(name for name in run.stages if name not in stages)]
     lines = [Text(clean_line(line), style="bold") for line in heading.split("\n")]
     for name in shown:
-        lines += _stage_lines(name, run)
+        lines += _stage_lines(name, run, width)
     for line in lines:
         line.truncate(width, overflow="ellipsis")
         line.no_wrap = True
     return Group(*lines)
 
 
-def _stage_lines(name: str, run: Run) -> list[Text]:
+def _stage_lines(name: str, run: Run, width: int) -> list[Text]:
     stage = run.stages.get(name)
     label = clean_line(name).ljust(_NAME)
     if stage is None:
@@ -77,8 +77,20 @@ def _stage_lines(name: str, run: Run) -> list[Text]:
         return [Text(f"  · {label}")]
     first = Text.assemble(("  ▸ ", "cyan"), (label, "bold"), *_bar(stage), clean_line(position(stage)))
     indent = " " * (4 + _NAME)
-    details = [text for text in (losses(stage), speed(stage)) if text]
-    return [first, *(Text(f"{indent}{clean_line(text)}") for text in details)]
+    details = [*_filled(losses(stage), width - len(indent)), speed(stage)]
+    return [first, *(Text(f"{indent}{clean_line(text)}") for text in details if text)]
+
+
+def _filled(text: str, width: int) -> list[str]:
+    """Text of parts with commas between them on as many lines as it takes, no part torn."""
+    lines: list[str] = []
+    for part in text.split(", "):
+        joined = f"{lines[-1]}, {part}" if lines else part
+        if lines and len(joined) <= width:
+            lines[-1] = joined
+        else:
+            lines.append(part)
+    return lines
 
 
 def _bar(stage: Stage) -> list[tuple[str, str]]:

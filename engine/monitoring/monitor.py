@@ -122,7 +122,6 @@ class Monitor:
         self._plan: _Plan | None = None
         self._best = _Best()
         self._real_spreads: dict[str, float] | None = None
-        self._warned_of_time = False
 
     @property
     def _chooses(self) -> bool:
@@ -137,7 +136,8 @@ class Monitor:
         with self._time.spending(USEFULNESS if USEFULNESS in due else DIVERSITY):
             self._look(epoch, step, USEFULNESS in due)
         self._say(step, epoch, {"monitoring_share": self._time.share})
-        self._warn_of_time()
+        if epoch == self._epochs:
+            self._warn_of_time()
 
     def _affords(self, kind: str) -> bool:
         return self._chooses or self._time.affords(kind, self._config.share)
@@ -171,12 +171,11 @@ class Monitor:
 
     def _warn_of_time(self) -> None:
         share, most = self._time.share, self._config.share
-        if self._chooses and share > most and not self._warned_of_time:
-            self._warned_of_time = True
+        if self._chooses and share > most:
             self._context.warn(
                 self._stage,
-                f"looking at the samples takes {share:.1%} of the time and not {most:.1%} (monitoring.share): the "
-                "weights are chosen by it, so no look is left out",
+                f"looking at the samples took {share:.1%} of the time and not {most:.1%} (monitoring.share): the "
+                "weights are chosen by it, so no look was left out",
             )
 
     def _planned(self, epoch: int) -> _Plan:
@@ -244,7 +243,6 @@ class Monitor:
             "alarm": self._alarm.state(),
             "best": self._best.meta(),
             "time": self._time.state(),
-            "warned_of_time": self._warned_of_time,
         }
         return self._best.weights, meta
 
@@ -253,4 +251,3 @@ class Monitor:
         self._alarm.load(meta["alarm"])
         self._best = _Best.of(meta["best"], tensors)
         self._time.load(meta["time"])
-        self._warned_of_time = meta["warned_of_time"]
