@@ -16,7 +16,7 @@ from engine.spec.resolve import apply, dump, load
 from engine.spec.study import FLOOR, REAL, Part, Row, Share, all_rows, select, yardsticks
 from histotui.store import RunStore
 from histotui.study.keys import Library, key_of
-from histotui.study.looking import Finding, Findings, look, seconds_left
+from histotui.study.looking import Finding, Findings, first_line, look, seconds_left
 from histotui.study.planning import Cell, Plan, Wish, default_name, plan
 
 DONE = (RunStarted(time=100.0, device="cpu"), RunFinished(time=160.0, seconds=60.0))
@@ -283,6 +283,11 @@ def test_time_left_is_by_kind_then_by_what_is_foreseen_then_by_the_mean(bench: B
     # One of a kind that took 60 s, two for which 10 s are foreseen, four of which nothing is known: 35 s each.
     assert seconds_left(look(asked, store), {("baseline", "resnet"): 10.0}) == pytest.approx(60 + 2 * 10 + 4 * 35)
     assert seconds_left(Findings(asked, ()), {("baseline", "cnn"): 10.0}) == 0
+
+
+def test_of_an_error_a_cell_of_a_table_has_the_first_line() -> None:
+    assert first_line("  it broke\x1b[31m\nsomewhere") == "it broke\\x1b[31m"
+    assert first_line("") == "–" and len(first_line("x" * 1000)) == 160
 
 
 def test_a_run_that_has_none_is_to_do() -> None:

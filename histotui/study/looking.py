@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from engine.spec.study import Row
 from histotui.formats import NOTHING
@@ -12,8 +12,9 @@ from histotui.store import RunStore
 from histotui.study.keys import Library, key_of
 from histotui.study.planning import Cell, Kind, Plan
 from histotui.summary import RunSummary
-from histotui.text import clean_line
+from histotui.text import clean_line, fit
 
+_WIDEST: Final = 160
 Fate = Literal["done", "running", "to resume", "to do"]
 
 
@@ -90,7 +91,7 @@ def _why(cell: Cell, run: RunSummary | None, library: Library) -> str:
 
 def first_line(text: str) -> str:
     """The first line of what an error says, fit for a table's cell."""
-    return clean_line(text.strip().partition("\n")[0]) or NOTHING
+    return fit(clean_line(text.strip().partition("\n")[0]), _WIDEST) or NOTHING
 
 
 def seconds_left(findings: Findings, foreseen: Mapping[Kind, float]) -> float | None:
