@@ -26,7 +26,7 @@ _MEASURED = (
 )  # fmt: skip
 
 
-_WHERE_KNOWN = ("BY SLIDES",)
+_WHERE_KNOWN = ("BY SLIDES", "BY REAL")
 
 _BETTER: Mapping[str, Callable[[Sequence[float]], float]] = {
     "loss": min,
@@ -81,7 +81,7 @@ def best(rows: Sequence[Row]) -> dict[str, frozenset[int]]:
 
 def short_labels(runs: Sequence[RunSummary]) -> Iterator[str]:
     """Each run's name, or its id without the time; the id where another run is called the same."""
-    short = [run.name or _without_stamp(run.id) for run in runs]
+    short = [run.name or without_stamp(run.id) for run in runs]
     for run, label in zip(runs, short, strict=True):
         yield label if short.count(label) == 1 else run.id
 
@@ -120,17 +120,23 @@ def print_comparison(
 
 def read_rows(folders: Sequence[RunFolder], columns: str | None) -> tuple[list[RunSummary], list[Row]]:
     """These runs, and a row for each with all columns or those named; doubts about comparing are said."""
+    runs = doubted(folders)
+    rows = [comparison_row(run) for run in runs]
+    return runs, rows if columns is None else only_columns(rows, columns.split(","))
+
+
+def doubted(folders: Sequence[RunFolder]) -> list[RunSummary]:
+    """These runs; what stands against comparing them is said on stderr."""
     runs = [readable(folder) for folder in folders]
     for doubt in doubts(runs):
         console.say(f"warning: {doubt}")
-    rows = [comparison_row(run) for run in runs]
-    return runs, rows if columns is None else _only(rows, columns.split(","))
+    return runs
 
 
 def comparison_row(run: RunSummary) -> Row:
     """One run's answer with its settings and the study's figures."""
     generator, study = section(run.config, "generator"), study_beside(run.config)
-    reference = next((score for score in run.scores if score.get("role") == "reference"), {})
+    reference, by_real = run.reference, run.epoch_by_real
     slide_low, slide_high = slide_interval(run.answer)
     return {
         "run": run.id,
@@ -146,6 +152,9 @@ def comparison_row(run: RunSummary) -> Row:
         "slide_low": slide_low,
         "slide_high": slide_high,
         "reference_auc": reference.get("auc"),
+        "by_real_auc": by_real.get("auc"),
+        "by_real_low": by_real.get("auc_low"),
+        "by_real_high": by_real.get("auc_high"),
         "study_loss": study.loss if study else None,
         "study_accuracy": study.accuracy if study else None,
         "study_auc": study.auc if study else None,
@@ -155,7 +164,8 @@ def comparison_row(run: RunSummary) -> Row:
     }
 
 
-def _only(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+def only_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
+    """The rows with these columns in this order; ConfigError where there is no such column."""
     unknown = [name for name in columns if name not in rows[0]]
     if unknown:
         raise ConfigError(f"--columns {unknown[0]}: unknown; there are {', '.join(rows[0])}")
@@ -199,7 +209,7 @@ def _manifest(folder: RunFolder) -> Row:
 def _table(rows: Sequence[Row]) -> list[str]:
     room = console.columns(sys.stdout)
     lines: list[str] = []
-    for hidden in ((), ("LOSS",), ("LOSS", "ACC.")):
+    for hidden in ((), ("LOSS",), ("LOSS", "ACC."), ("LOSS", "ACC.", "BY REAL")):
         lines = _lines(rows, hidden, room)
         if room is None or max(map(width, lines)) <= room:
             break
@@ -216,7 +226,7 @@ def _lines(rows: Sequence[Row], hidden: Sequence[str], room: int | None) -> list
 
 def _cells(row: Row) -> dict[str, str]:
     return {
-        "RUN": row["name"] or _without_stamp(row["run"]),
+        "RUN": row["name"] or without_stamp(row["run"]),
         "TRAINED": row["trained_on"] or NOTHING,
         "TESTED": row["tested_on"] or NOTHING,
         "LOSS": number(row["loss"]),
@@ -224,10 +234,12 @@ def _cells(row: Row) -> dict[str, str]:
         "AUC": number(row["auc"]),
         "95 % INTERVAL": interval(row["auc_low"], row["auc_high"]),
         "BY SLIDES": interval(row["slide_low"], row["slide_high"]),
+        "BY REAL": number(row["by_real_auc"]),
         "STUDY": number(row["study_auc"]),
     }
 
 
-def _without_stamp(run_id: str) -> str:
+def without_stamp(run_id: str) -> str:
+    """A run's id without its time."""
     match = RUN_ID.fullmatch(run_id)
     return f"{match['preset']}-{match['random']}" if match else run_id

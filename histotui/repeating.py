@@ -15,6 +15,8 @@ from histotui.formats import interval, number, table
 from histotui.store import RunStore
 from histotui.summary import RunSummary, readable
 
+_ROLES = ("answer", "reference", "epoch by real")
+
 
 @dataclass(frozen=True, slots=True)
 class Spread:
@@ -45,7 +47,7 @@ def done_before(config: RunConfig, store: RunStore) -> RunFolder | None:
 def print_repeats(folders: Sequence[RunFolder], as_json: bool) -> None:
     """Each seed's AUC, then mean and spread over the seeds, of the answer and of its reference."""
     runs = [readable(folder) for folder in folders]
-    spreads = {role: Spread.of(values) for role in ("answer", "reference") if (values := _aucs(runs, role))}
+    spreads = {role: Spread.of(values) for role in _ROLES if (values := _aucs(runs, role))}
     if as_json:
         console.out_json({"runs": [details(folder) for folder in folders], "auc": _tree(spreads)})
         return
@@ -54,7 +56,7 @@ def print_repeats(folders: Sequence[RunFolder], as_json: bool) -> None:
         console.out(line)
     console.out()
     for role, spread in spreads.items():
-        console.out(f"{role:<10}{_words(spread)}")
+        console.out(f"{role:<{max(map(len, spreads)) + 1}}{_words(spread)}")
     console.out_prose("The intervals are over test patches; the spread is over seeds, on the same test patches.")
 
 

@@ -87,7 +87,15 @@ class RunSummary:
     @property
     def reference(self) -> Tree:
         """The score of the same classifier on real patches; empty where the run has none."""
-        return next((score for score in self.scores if score.get("role") == "reference"), {})
+        return self._score("reference")
+
+    @property
+    def epoch_by_real(self) -> Tree:
+        """The score at the epoch that real validation patches chose; empty where none did."""
+        return self._score("epoch by real")
+
+    def _score(self, role: str) -> Tree:
+        return next((score for score in self.scores if score.get("role") == role), {})
 
     def tree(self) -> Tree:
         """The summary as plain JSON types, without the config and the curves."""

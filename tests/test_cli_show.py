@@ -516,3 +516,31 @@ class TestIntervalsBySlide:
         monkeypatch.setattr(console, "columns", lambda stream: 80)
         lines = bench("compare", ONE, TWO).out.splitlines()[:3]
         assert max(map(len, lines)) <= 80 and "SLIDES" in lines[0] and "AUC" in lines[0]
+
+
+class TestEpochByReal:
+    BOTH = (score(), score(role="epoch by real", auc=0.8101, auc_low=0.7812, auc_high=0.8390, selected_epoch=2))
+
+    def test_it_stands_beside_the_answer_and_is_not_taken_for_it(self, bench: Bench) -> None:
+        run = "20251125-120000-vae-500-eeee"
+        bench.write(run, DONE, scores=self.BOTH)
+        lines = bench("show", run).out.splitlines()
+        (header,) = (line for line in lines if "this run" in line)
+        assert [title.strip() for title in header.split("  ") if title] == ["this run", "the study", "epoch by real"]
+        (aucs,) = (line.split() for line in lines if line.startswith("AUC"))
+        assert aucs == ["AUC", "0.7503", "0.4814", "0.8101"]
+        (row,) = (row for row in bench("ls", "--json").json if row["id"] == run)
+        assert [each["auc"] for each in row["scores"]] == [0.7503, 0.8101]
+        assert "0.7503" in bench("ls").out and "0.8101" not in bench("ls").out
+
+    def test_compare_has_a_column_of_it_where_a_run_has_it(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = "20251125-120000-vae-500-eeee"
+        bench.write(run, DONE, scores=self.BOTH)
+        rows = bench("compare", run, ONE, "--format", "json").json
+        found = [(row["auc"], row["by_real_auc"], row["by_real_low"], row["by_real_high"]) for row in rows]
+        assert found == [(0.7503, 0.8101, 0.7812, 0.8390), (0.7503, None, None, None)]
+        header, first, second = bench("compare", run, ONE).out.splitlines()[:3]
+        assert "BY REAL" in header and "0.8101" in first and "0.8101" not in second
+        assert "BY REAL" not in bench("compare", ONE, TWO).out
+        monkeypatch.setattr(console, "columns", lambda stream: 80)
+        assert max(map(len, bench("compare", run, ONE).out.splitlines()[:3])) <= 80

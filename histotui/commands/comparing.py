@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from engine.spec.errors import ConfigError
 from histotui import console
 from histotui.commands.options import RunsArgument, RunsOption
 from histotui.store import RunStore, runs_root
@@ -33,6 +34,9 @@ def compare(
             "--paired", help="Test every two AUCs: a second table; in csv, which has one table, in its place."
         ),
     ] = False,
+    repeats: Annotated[
+        bool, typer.Option("--repeats", help="Runs that differ in their seeds alone as one row: mean, spread, number.")
+    ] = False,
     export: Annotated[
         Path | None,
         typer.Option(
@@ -52,12 +56,21 @@ def compare(
     histotui compare baseline-a vae-a --format latex > table1.tex
     histotui compare baseline-a vae-a --format md --columns preset,auc,auc_low,auc_high,seconds
     histotui compare baseline-a vae-a --export figures
+    histotui compare $(histotui ls --json | jq -r '.[].id') --repeats
     """
+    if repeats and (paired or export is not None):
+        other = "--paired" if paired else "--export"
+        raise ConfigError(f"{other} is about single runs and --repeats about means of them: leave one of the two out")
     folders = [RunStore(runs_root(runs)).find(reference) for reference in selected]
     if export is not None:
         from histotui.exporting import write_export
 
         console.out(str(write_export(folders, export, columns)))
+        return
+    if repeats:
+        from histotui.repeats import print_repeats
+
+        print_repeats(folders, format.value, columns)
         return
     from histotui.comparison import print_comparison
 

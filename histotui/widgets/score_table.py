@@ -56,6 +56,7 @@ COLUMNS: Sequence[Column] = (
     Column(
         "by slides", 14, lambda row: interval(row["slide_low"], row["slide_high"]), from_width=_WIDE, where_known=True
     ),
+    Column("by real", 7, _number("by_real_auc"), from_width=_WIDE, where_known=True),
     Column("ECE", 7, _number("ece"), "ece", _WIDE),
     Column("study: loss", 11, _study_loss, from_width=_WIDE),
     Column("acc.", 6, _number("study_accuracy"), from_width=_WIDE),
