@@ -18,14 +18,16 @@ from engine.spec.errors import ConfigError
 
 _WIDEST = 4
 """Channels of the deepest levels, in those of the first."""
+_LAST = 0.02
+"""Standard deviation of the decoder's last weights before it has learned."""
 
 
 class Vqvae(LatentGenerator):
     """VQ-VAE (van den Oord et al. 2017) with a transformer for a prior (as Esser et al. 2021, without their GAN).
 
     Only the prior is told the label: a decoder that knows it paints a mark of its own. Against the papers: vectors are
-    compared in few dimensions (Yu et al. 2022), residual blocks are normalised in groups, and patches
-    come in all eight orientations, which histology does not prefer among.
+    compared in few dimensions (Yu et al. 2022), layers are normalised, and patches come in all eight orientations,
+    which histology does not prefer among.
     """
 
     def __init__(self, config: VqvaeConfig, side: int) -> None:
@@ -101,26 +103,44 @@ def level_widths(channels: int, downsampling: int) -> list[int]:
 
 
 def encoder(widths: list[int], blocks: int, code_dim: int) -> nn.Sequential:
-    """Conv(4, stride 2) for each level, then residual blocks: (B, 3, S, S) to (B, code_dim, S/2^levels, ...).
-
-    Nothing is normalised on the way through, for that would take the patch's own colour out of it.
-    """
+    """Conv(4, stride 2) for each level, then residual blocks: (B, 3, S, S) to (B, code_dim, S/2^levels, ...)."""
     layers: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, 2, 1)]
     for inputs, width in pairwise(widths):
-        layers += [nn.SiLU(), nn.Conv2d(inputs, width, 4, 2, 1)]
+        layers += [_Active(inputs), nn.Conv2d(inputs, width, 4, 2, 1)]
     deepest = widths[-1]
     layers += [_Residual(deepest) for _ in range(blocks)]
-    return nn.Sequential(*layers, nn.SiLU(), nn.Conv2d(deepest, code_dim, 1))
+    return nn.Sequential(*layers, _Active(deepest), nn.Conv2d(deepest, code_dim, 1)).apply(_initialise)
 
 
 def decoder(widths: list[int], blocks: int, code_dim: int) -> nn.Sequential:
-    """The mirror of `encoder` with transposed convolutions; its last layer is linear."""
+    """The mirror of `encoder` with transposed convolutions; its last layer is linear and begins near 0."""
     deepest = widths[-1]
     layers: list[nn.Module] = [nn.Conv2d(code_dim, deepest, 3, padding=1)]
     layers += [_Residual(deepest) for _ in range(blocks)]
-    for inputs, width in pairwise([*reversed(widths), 3]):
-        layers += [nn.SiLU(), nn.ConvTranspose2d(inputs, width, 4, 2, 1)]
-    return nn.Sequential(*layers)
+    for inputs, width in pairwise(reversed(widths)):
+        layers += [_Active(inputs), nn.ConvTranspose2d(inputs, width, 4, 2, 1)]
+    last = nn.ConvTranspose2d(widths[0], 3, 4, 2, 1)
+    network = nn.Sequential(*layers, _Active(widths[0]), last).apply(_initialise)
+    nn.init.normal_(last.weight, std=_LAST)
+    return network
+
+
+def _initialise(module: nn.Module) -> None:
+    """Weights that keep the size of what passes them, forwards (He et al. 2015)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        # A place of a transposed convolution's output is reached by one in stride² of its weights.
+        terms = module.in_channels * math.prod(module.kernel_size)
+        terms //= math.prod(module.stride) if module.transposed else 1
+        nn.init.normal_(module.weight, std=math.sqrt(2 / terms))
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class _Active(nn.Sequential):
+    """Normalisation over all channels together, so that the patch's own colour passes, and SiLU."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(nn.GroupNorm(1, channels), nn.SiLU())
 
 
 class _Residual(nn.Module):
