@@ -214,6 +214,20 @@ class TestParts:
         assert by_row["vae-4000-c256"][1:3] == ("ran out of memory", "ran out of memory in the study")
         assert by_row["gan-bce"][1] == "collapsed, never scored"
 
+    def test_the_epoch_by_real_patches_has_a_column_of_its_own(self, bench: Bench) -> None:
+        asked = asked_for(bench, "baseline", "null", seeds=2)
+        write_all(bench, asked, {("baseline", "cnn"): [0.9, 0.9], ("null", "cnn"): [0.7, 0.8]})
+        for run in RunStore(bench.runs).summaries():
+            if run.answer["trained_on"] == "synthetic":
+                auc = run.answer["auc"] + 0.05
+                second = score(role="epoch by real", auc=auc, auc_low=auc - 0.01, auc_high=auc + 0.01)
+                run.folder.scores.write_text(json.dumps({"scores": [*run.scores, second], "notes": []}))
+        resnet, cnn, _ = (b for b in sections.detail_section(found(bench, asked)) if isinstance(b, Table))
+        assert "AUC, epoch by real patches" not in resnet.header
+        place = cnn.header.index("AUC, epoch by real patches")
+        assert [row[place] for row in cnn.rows] == ["–", "0.800 ± 0.071 [0.790, 0.810]"]
+        assert [row[5] for row in cnn.rows] == ["0.900", "0.750"]
+
     def test_mixed_rows_stand_under_the_real_ones_alone(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", "baseline@0.01", "null@0.01*")
         aucs = {("baseline@0.01", "cnn"): [0.7], ("null@0.01", "cnn"): [0.6], ("null@0.01+0.5", "cnn"): [0.75]}

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from engine.spec.errors import RunFolderError
 from engine.spec.study import FLOOR, REAL, Part, Row
@@ -13,6 +13,8 @@ from histotui.study.looking import Finding, Findings
 from histotui.summary import RunSummary
 from histotui.worth import CurvePoint, Worth, worth
 
+BY_REAL: Final = "epoch by real"
+"""The role of a score of the epoch that real validation patches chose."""
 Pair = tuple[str, str]
 """The ids of two runs: the second is compared with the first."""
 Verdict = Literal["", "better than the floor", "not worth its training"]
@@ -42,6 +44,24 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
+class Auc:
+    """An AUC over seeds; `low` and `high` are the ends of its interval over test patches, averaged over the seeds."""
+
+    spread: Spread
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, scores: Sequence[Mapping[str, Any]]) -> "Auc | None":
+        """That of these scores, one for each seed; None without any."""
+        means = [_mean(scores, name) for name in ("auc_low", "auc_high")]
+        if not scores or None in means:
+            return None
+        low, high = (mean or 0.0 for mean in means)
+        return cls(Spread.of([float(score["auc"]) for score in scores]), low, high)
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """One row with one classifier. `low` and `high`, `loss` and the like are means over the seeds that have a score."""
 
@@ -54,6 +74,8 @@ class Result:
     means: Mapping[str, float] = field(default_factory=dict)
     over_floor: Difference | None = None
     over_real: Difference | None = None
+    by_real: Auc | None = None
+    """With the epoch that real validation patches chose, which the protocol does not allow; None where none did."""
     worth: Worth | None = None
     """In real patches alone, where there is a learning curve of them."""
 
@@ -171,6 +193,7 @@ def _result(
         means,
         difference(FLOOR, row, yardstick),
         difference(_real_beside(row), row, yardstick),
+        Auc.of([score for run in result.runs for score in run.scores if score.get("role") == BY_REAL]),
     )
 
 

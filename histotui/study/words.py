@@ -2,7 +2,7 @@
 
 from histotui.formats import NOTHING, number
 from histotui.repeating import Spread
-from histotui.study.results import Difference, Result
+from histotui.study.results import Auc, Difference, Result
 
 
 def auc(result: Result | None) -> str:
@@ -15,6 +15,11 @@ def auc(result: Result | None) -> str:
     if missing := sum(finding.fate != "done" for finding in result.findings):
         parts.append(f"({missing} of {len(result.findings)} seeds missing)")
     return " ".join(filter(None, parts))
+
+
+def second_auc(found: Auc | None) -> str:
+    """An AUC that stands beside another, which says what is missing."""
+    return NOTHING if found is None else f"{mean_and_spread(found.spread)} {interval(found.low, found.high)}"
 
 
 def mean_and_spread(spread: Spread) -> str:
