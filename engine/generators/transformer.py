@@ -1,7 +1,8 @@
 """A class-conditional transformer over codes, one after the other: what a VQ-VAE's codes are drawn from."""
 
+import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -74,8 +75,7 @@ class CodePrior(LatentPrior):
         """Codes for labels (B,), (B, side, side) int64; ConfigError before there is anything to draw from."""
         if not self.ready:
             raise ConfigError("generator: there is no prior over its codes yet; train stage latent_prior first")
-        network = self.average.network
-        assert isinstance(network, CodeTransformer)
+        network = cast(CodeTransformer, self.average.network)
         # Drawn on the CPU, all at once, so that a sample is the same on every device.
         uniform = torch.rand(len(labels), self._side**2, generator=rng, dtype=torch.float64).to(labels.device)
         return draw_codes(network, labels, uniform, self.config).view(len(labels), self._side, self._side)
@@ -132,7 +132,7 @@ class CodeTransformer(nn.Module):
         self.to_logits = nn.Linear(width, codebook_size)
         self.apply(_initialise)
         for block in self.blocks:
-            _shrink(block, layers)
+            cast(_Block, block).shrink(layers)
 
     def forward(self, codes: Tensor, labels: Tensor) -> Tensor:
         """Logits (B, L, K) of each of L codes (B, L), given those before it and the label (B,)."""
@@ -188,6 +188,11 @@ class _Block(nn.Module):
         self.widen, self.narrow = nn.Linear(width, _WIDER * width), nn.Linear(_WIDER * width, width)
         self.drop = nn.Dropout(dropout)
 
+    def shrink(self, layers: int) -> None:
+        """Begin with smaller weights where it adds to its input, so that the sum does not grow with the layers."""
+        for layer in (self.attention.project, self.narrow):
+            nn.init.normal_(layer.weight, std=_INITIAL / math.sqrt(2 * layers))
+
     def forward(self, x: Tensor, cache: Cache | None) -> Tensor:
         x = x + self.drop(self.attention(self.norm1(x), cache))
         output: Tensor = x + self.drop(self.narrow(F.gelu(self.widen(self.norm2(x)))))
@@ -218,10 +223,3 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, std=_INITIAL)
     if isinstance(module, nn.Linear):
         nn.init.zeros_(module.bias)
-
-
-def _shrink(block: nn.Module, layers: int) -> None:
-    """Smaller weights where a block adds to its input, so that the sum does not grow with the layers."""
-    assert isinstance(block, _Block)
-    for layer in (block.attention.project, block.narrow):
-        nn.init.normal_(layer.weight, std=_INITIAL / (2 * layers) ** 0.5)
