@@ -23,6 +23,7 @@ from engine.spec.config import (
     GeneratorConfig,
     LatentFlowConfig,
     NullConfig,
+    ProjectionGanConfig,
     TransformerConfig,
     VaeConfig,
     VqvaeConfig,
@@ -38,6 +39,7 @@ TOYS: dict[str, GeneratorConfig] = {
         latent_dim=3, channels=2, latent_prior=FlowConfig(width=8, blocks=1, sampling_steps=2)
     ),
     "null": NullConfig(components=3),
+    "projection-gan": ProjectionGanConfig(latent_dim=3, channels=2, spectral_norm=True),
     "vqvae": VqvaeConfig(
         channels=2,
         blocks=1,
@@ -199,6 +201,48 @@ class Linear(nn.Module):
 def test_gradient_penalty_of_a_known_slope() -> None:
     images = torch.randn(5, 3, 4, 4)
     assert gradient_penalty(Linear(), images, -images, torch.zeros(5)).item() == pytest.approx((5 - 1) ** 2, rel=1e-5)
+
+
+class Weighted(nn.Module):
+    """A critic ⟨w, x⟩ that notes what it is shown, and in which dtype it computes."""
+
+    def __init__(self, *weights: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(len(weights), 1, bias=False)
+        self.seen: list[torch.Tensor] = []
+        with torch.no_grad():
+            self.linear.weight.copy_(torch.tensor([weights]))
+
+    def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.seen += [images, labels]
+        scores = self.linear(images.flatten(1))
+        assert scores.dtype == torch.float32
+        return scores.squeeze(1)
+
+
+@pytest.mark.parametrize("weights", [(0.6, 0.0, 0.0), (1.2, 1.6, 0.0)])
+def test_the_penalty_has_two_sides_and_its_gradient_reaches_the_critic(weights: tuple[float, ...]) -> None:
+    """(‖w‖ - 1)², whose gradient is 2 (‖w‖ - 1) w / ‖w‖: a slope below 1 is raised and one above it lowered."""
+    critic, length = Weighted(*weights), math.hypot(*weights)
+    # Half precision around it must not matter.
+    with torch.autocast("cpu", torch.bfloat16):
+        penalty = gradient_penalty(critic, torch.randn(4, 3, 1, 1), torch.randn(4, 3, 1, 1), torch.zeros(4))
+    assert penalty.item() == pytest.approx((length - 1) ** 2, rel=1e-5)
+    penalty.backward()
+    expected = [2 * (length - 1) * weight / length for weight in weights]
+    assert critic.linear.weight.grad is not None
+    assert critic.linear.weight.grad[0].tolist() == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_penalty_is_taken_at_a_place_of_its_own_between_each_pair_with_its_label() -> None:
+    critic, images, fakes = Weighted(1, 1, 1), torch.zeros(64, 3, 1, 1), torch.ones(64, 3, 1, 1)
+    labels = torch.arange(64) % 2
+    gradient_penalty(critic, images, fakes, labels)
+    between, given = critic.seen
+    places = between[:, 0, 0, 0]
+    assert torch.equal(between, places[:, None, None, None].expand_as(between))
+    assert places.min() < 0.1 < 0.9 < places.max() and len(set(places.tolist())) > 60
+    assert torch.equal(given, labels)
 
 
 def test_generated_patches_are_judged_with_the_labels_they_were_made_for() -> None:

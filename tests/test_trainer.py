@@ -21,6 +21,7 @@ from engine.spec.config import (
     DiffusionConfig,
     FitConfig,
     GanConfig,
+    ProjectionGanConfig,
     ResnetConfig,
     TrainingConfig,
     VaeConfig,
@@ -34,6 +35,7 @@ MODELS: dict[str, FitConfig] = {
     "wgan": GanConfig(
         loss="wasserstein", latent_dim=4, channels=2, embedding_dim=3, discriminator_norm="none", gradient_penalty=10
     ),
+    "projection-gan": ProjectionGanConfig(latent_dim=4, channels=2, spectral_norm=True, discriminator_steps=2),
     "diffusion": DiffusionConfig(channels=2, blocks=1),
     "cnn": CnnConfig(channels=2, flips=True, colour_jitter=0.1),
     "resnet": ResnetConfig(channels=2, colour_jitter=0.1),

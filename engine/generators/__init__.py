@@ -14,6 +14,7 @@ GENERATORS: Mapping[str, str] = MappingProxyType(
     {
         "vae": "engine.generators.vae:Vae",
         "gan": "engine.generators.gan:Gan",
+        "projection-gan": "engine.generators.projection_gan:ProjectionGan",
         "null": "engine.generators.null:Null",
         "diffusion": "engine.generators.diffusion:Diffusion",
         "latent-flow": "engine.generators.latent_flow:LatentFlow",

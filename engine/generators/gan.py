@@ -117,9 +117,11 @@ def non_saturating_loss(fake: Tensor) -> Tensor:
 
 def gradient_penalty(critic: nn.Module, images: Tensor, fakes: Tensor, labels: Tensor) -> Tensor:
     """E[(‖∇ critic(x̂)‖ - 1)²] on lines between real and generated patches of the same label (Gulrajani et al. 2017)."""
-    mix = torch.rand(len(images), 1, 1, 1, device=images.device)
-    between = (mix * images + (1 - mix) * fakes).requires_grad_()
-    (slope,) = torch.autograd.grad(critic(between, labels).sum(), between, create_graph=True)
-    # The small constant keeps the square root's own gradient finite where the slope vanishes.
-    length = slope.flatten(1).square().sum(1).add(1e-12).sqrt()
-    return (length - 1).square().mean()
+    # Squares of slopes are too small for half precision.
+    with torch.autocast(images.device.type, enabled=False):
+        mix = torch.rand(len(images), 1, 1, 1, device=images.device)
+        between = (mix * images + (1 - mix) * fakes).float().requires_grad_()
+        (slope,) = torch.autograd.grad(critic(between, labels).sum(), between, create_graph=True)
+        # The small constant keeps the square root's own gradient finite where the slope vanishes.
+        length = slope.flatten(1).square().sum(1).add(1e-12).sqrt()
+        return (length - 1).square().mean()

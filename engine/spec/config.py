@@ -175,6 +175,57 @@ class GanConfig(FitConfig):
         return self
 
 
+class ProjectionGanConfig(FitConfig):
+    """Residual GAN with a projection discriminator (Miyato & Koyama 2018) and the remedies against collapse."""
+
+    kind: Literal["projection-gan"] = "projection-gan"
+    batch_size: int = Field(64, ge=1, le=65_536, description="Patches per step.")
+    loss: Literal["hinge", "relativistic"] = Field(
+        "relativistic",
+        description="Hinge (Lim & Ye 2017), or softplus of the difference between a real and a generated patch "
+        "(Jolicoeur-Martineau 2019), which needs both penalties.",
+    )
+    latent_dim: int = Field(128, ge=1, le=65_536, description="Dimensions of the latent z.")
+    channels: int = Field(
+        64, ge=1, le=1024, description="Channels at half the patch's side; doubled at each of three levels below."
+    )
+    spectral_norm: bool = Field(
+        False, description="Keep the largest singular value of each of the discriminator's layers at 1."
+    )
+    r1: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared slope at real patches.")
+    r2: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared slope at generated patches.")
+    penalty_share: float = Field(0.5, gt=0, le=1, description="Share of each batch at which slopes are penalised.")
+    discriminator_steps: int = Field(
+        1, ge=1, le=100, description="Discriminator steps per generator step, each on a fresh batch."
+    )
+    discriminator_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size for the discriminator.")
+    generator_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size for the generator.")
+    beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
+    beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
+    flips: bool = Field(True, description="Show real patches in all eight flips and quarter turns.")
+    translation: float = Field(
+        0.125, ge=0, le=0.5, description="Shift what the discriminator sees by up to this share of its side."
+    )
+    cutout: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        description="Cut a square out of what the discriminator sees, its side this share of the whole.",
+    )
+    colour: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="Change brightness, saturation and contrast of what the discriminator sees by this share of "
+        "DiffAugment's strength; stain is signal.",
+    )
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay per generator step of the averaged weights that patches are sampled with."
+    )
+
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 12, "batch_size": 32, "channels": 16})
+
+
 class DiffusionConfig(FitConfig):
     """Class-conditional diffusion in pixels (Karras et al. 2022)."""
 
@@ -323,7 +374,8 @@ class VqvaeConfig(FitConfig):
 
 
 GeneratorConfig = Annotated[
-    VaeConfig | GanConfig | NullConfig | DiffusionConfig | LatentFlowConfig | VqvaeConfig, Field(discriminator="kind")
+    VaeConfig | GanConfig | ProjectionGanConfig | NullConfig | DiffusionConfig | LatentFlowConfig | VqvaeConfig,
+    Field(discriminator="kind"),
 ]
 
 

@@ -14,6 +14,7 @@ from engine.spec.config import (
     GeneratorConfig,
     LatentFlowConfig,
     NullConfig,
+    ProjectionGanConfig,
     ResnetConfig,
     RunConfig,
     VaeConfig,
@@ -128,6 +129,28 @@ _BUILT_IN = (
         LatentFlowConfig(),
         "A VAE that is not told the label and hardly held to its prior; over its latents, with the label, flow "
         "matching (Lipman et al. 2023) on patches in all eight orientations. It works without a GPU.",
+    ),
+    _beyond_the_study(
+        "gan-stable",
+        ProjectionGanConfig(),
+        "A GAN that does not collapse: residual networks, a projection discriminator (Miyato & Koyama 2018), the "
+        "relativistic loss with penalties on slopes, augmentation of all that the discriminator sees, and averaged "
+        "weights.",
+    ),
+    _beyond_the_study(
+        "gan-wgan-gp",
+        GanConfig(
+            loss="wasserstein",
+            discriminator_norm="none",
+            discriminator_steps=5,
+            discriminator_learning_rate=1e-4,
+            generator_learning_rate=1e-4,
+            beta1=0.0,
+            beta2=0.9,
+            gradient_penalty=10.0,
+        ),
+        "The networks and the loss of gan-wasserstein with a gradient penalty (Gulrajani et al. 2017) in the place of "
+        "clipped weights, and that paper's five critic steps and Adam settings.",
     ),
     _beyond_the_study(
         "vqvae",
