@@ -1,4 +1,4 @@
-"""The pipeline: prepare, train the generator, synthesize, train the classifiers, evaluate."""
+"""The pipeline: prepare, train the generator, synthesize, train the classifiers, evaluate, measure."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +8,7 @@ from engine.context import Context
 from engine.spec.config import RunConfig
 from engine.spec.events import StageFinished, StageStarted
 from engine.spec.run_folder import RunFolder
-from engine.stages import classifier, evaluation, generator, latent_prior, prepare, reference, synthesis
+from engine.stages import classifier, evaluation, generator, latent_prior, prepare, quality, reference, synthesis
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,10 @@ def _has_synthetic(config: RunConfig) -> bool:
     return config.has_synthetic
 
 
+def _measures_quality(config: RunConfig) -> bool:
+    return config.measures_quality
+
+
 def _needs_reference(config: RunConfig) -> bool:
     return config.evaluation.reference and config.classifier.train_on != "real"
 
@@ -45,6 +49,7 @@ STAGES = (
     Stage(classifier.STAGE, classifier.run, classifier.is_complete),
     Stage(reference.STAGE, reference.run, reference.is_complete, _needs_reference),
     Stage(evaluation.STAGE, evaluation.run, evaluation.is_complete),
+    Stage(quality.STAGE, quality.run, quality.is_complete, _measures_quality),
 )
 
 

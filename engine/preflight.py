@@ -23,6 +23,7 @@ from engine.generators import build_generator
 from engine.generators.base import LatentGenerator, Loss, Model, Phase
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
+from engine.quality.extractors import check_extractor
 from engine.spec.config import FitConfig, RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import apply, parse_override, validate
@@ -175,6 +176,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     report("memory", 0, 1)
     data = probe(config.data)
     check_crop(config.data.crop, int(data["side"]))
+    odd = check_extractor(config, device)
     earlier = None if config.synthesis.source is None else open_earlier(config)
     dtype = compute_dtype(device, config.training)
     found = footprints(config, dtype)
@@ -207,7 +209,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "training_patches": training,
         "seconds": duration.seconds if duration else None,
         "seconds_like": duration.runs if duration else (),
-        "warnings": [*cautions(config, data), *missing],
+        "warnings": [*cautions(config, data), *missing, *odd],
     }
 
 

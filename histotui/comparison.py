@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.quality import read_quality
 from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import slide_interval
@@ -151,6 +152,7 @@ def comparison_row(run: RunSummary) -> Row:
         **{name: run.answer.get(name) for name in _MEASURED},
         "slide_low": slide_low,
         "slide_high": slide_high,
+        **_quality_columns(run),
         "reference_auc": reference.get("auc"),
         "by_real_auc": by_real.get("auc"),
         "by_real_low": by_real.get("auc_low"),
@@ -161,6 +163,24 @@ def comparison_row(run: RunSummary) -> Row:
         "study_note": study.note if study else "",
         "seconds": run.seconds,
         "device": run.device,
+    }
+
+
+def _quality_columns(run: RunSummary) -> Row:
+    """A few measures of both classes in the run's first feature space, which is the same for all runs."""
+    try:
+        sheet = read_quality(run.folder.quality)
+    except RunFolderError:
+        sheet = None
+    both = next((row for row in sheet.comparisons if row.of == "both classes"), None) if sheet else None
+    copies = sheet.copies if sheet else None
+    return {
+        "quality_by": both.space if both else "",
+        "frechet": both.synthetic.frechet if both else None,
+        "frechet_floor": both.floor.frechet if both else None,
+        "coverage": both.synthetic.coverage if both else None,
+        "coverage_floor": both.floor.coverage if both else None,
+        "copied": copies.matched if copies else None,
     }
 
 

@@ -1,8 +1,10 @@
 """One run in full, for people and for scripts."""
 
+from dataclasses import asdict
 from typing import Any
 
 from engine.spec.events import EventReader
+from engine.spec.quality import read_quality
 from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.formats import duration, moment
@@ -13,12 +15,13 @@ from histotui.views import losses, position, speed
 
 
 def details(folder: RunFolder) -> dict[str, Any]:
-    """Everything that `ls --json` has of a run, with its config, whole scores, notes and warnings."""
-    summary = readable(folder)
+    """Everything that `ls --json` has of a run, with its config, whole scores, quality, notes and warnings."""
+    summary, quality = readable(folder), read_quality(folder.quality)
     return {
         **summary.tree(),
         "config": summary.config,
         "scores": list(summary.scores),
+        "quality": None if quality is None else asdict(quality),
         "notes": list(strings(read_tree(folder.scores, missing_is_empty=True).get("notes"))),
         "warnings": list(folded(folder).warnings),
         "folder": str(folder.path.resolve()),

@@ -10,6 +10,7 @@ from engine.spec.scores import slide_interval
 from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
+from histotui.quality import quality_of
 from histotui.runs import section
 from histotui.settings import KAGGLE_TEST, TISSUE, departures, lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, strings
@@ -29,7 +30,7 @@ Tree = Mapping[str, Any]
 def print_report(run: RunSummary) -> None:
     """Everything about a finished run's result, on stdout."""
     console.out(_title(run))
-    for block in (_table_block, _confusion_block, _notes_block):
+    for block in (_table_block, _confusion_block, _notes_block, _quality_block):
         block(run)
     console.out()
     if grid := newest_grid(run.folder):
@@ -124,6 +125,19 @@ def _notes_block(run: RunSummary) -> None:
         console.out()
     for note in notes:
         console.out_prose(f"- {note}")
+
+
+def _quality_block(run: RunSummary) -> None:
+    quality = quality_of(run.folder)
+    for lines in quality.tables:
+        console.out()
+        console.out("quality by", lines[0])
+        for line in lines[1:]:
+            console.out(line)
+    if quality.remarks or quality.error:
+        console.out()
+    for remark in (quality.error,) if quality.error else quality.remarks:
+        console.out_prose(f"- {remark}")
 
 
 def result_notes(run: RunSummary) -> Iterator[str]:

@@ -157,4 +157,6 @@ def expected_stages(config: Mapping[str, Any]) -> tuple[str, ...]:
     compared = (
         section(config, "evaluation").get("reference", True) and section(config, "classifier").get("train_on") != "real"
     )
-    return ("prepare", *(made or taken), "classifier", *(("reference",) if compared else ()), "evaluation")
+    measured = (made or taken) and section(config, "quality").get("enabled")
+    last = ("evaluation", *(("quality",) if measured else ()))
+    return ("prepare", *(made or taken), "classifier", *(("reference",) if compared else ()), *last)

@@ -134,7 +134,10 @@ def with_absolute_paths(config: RunConfig, store: RunStore) -> RunConfig:
         changes["slides"] = str(_expanded(config.data.slides).resolve())
     lent = config.synthesis.source
     synthesis = {} if lent is None else {"source": str(_earlier_run(lent, store))}
-    return apply(config, [{"data": changes, "synthesis": synthesis}]) if changes or synthesis else config
+    extractor = config.quality.features
+    quality = {} if extractor is None else {"features": str(_expanded(extractor).resolve())}
+    parts = {"data": changes, "synthesis": synthesis, "quality": quality}
+    return apply(config, [parts]) if any(parts.values()) else config
 
 
 def absolute_source(source: str, store: RunStore) -> str:

@@ -238,7 +238,9 @@ def created_at(folder: RunFolder) -> float:
 
 
 def _stage(last: Event | None, config: Mapping[str, Any]) -> str:
-    if isinstance(last, Scored | RunFinished):
+    if isinstance(last, Scored):
+        return "evaluation"
+    if isinstance(last, RunFinished):
         return expected_stages(config)[-1]
     return str(getattr(last, "stage", ""))
 

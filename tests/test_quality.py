@@ -1,6 +1,7 @@
 """Quality measures against other people's implementations, and on samples that are bad in a known way."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -17,13 +18,13 @@ from torchmetrics.image.fid import _compute_fid
 from torchmetrics.image.kid import poly_mmd
 
 from engine.quality import distances, kernel
-from engine.quality.copying import copying, distances_to, thumbnails
+from engine.quality.copying import copying, distances_to, nearest_two, thumbnails
 from engine.quality.detector import cross_fitted, detector_auc, fold_of
-from engine.quality.fidelity import beside_floor, fidelity
+from engine.quality.fidelity import fidelity
 from engine.quality.frechet import frechet_distance
 from engine.quality.kernel import discrepancy, kernel_distance
 from engine.quality.neighbours import neighbours
-from engine.quality.samples import by_class, halves, standardised
+from engine.quality.samples import standardised
 from engine.spec.errors import DataError
 
 SAME = {"rel": 1e-6, "abs": 0}
@@ -193,8 +194,6 @@ def test_distances_in_blocks_equal_torchmetrics_and_scikit_learn() -> None:
     assert torch.allclose(whole, pairwise_euclidean_distance(left, right), rtol=1e-9)
     theirs = NearestNeighbors(n_neighbors=4).fit(left.numpy()).kneighbors(left.numpy())[0][:, 3]
     assert distances.squared_radii(left, 3, pairs=50 * 7).sqrt().numpy() == pytest.approx(theirs, rel=1e-9)
-    theirs = NearestNeighbors(n_neighbors=1).fit(right.numpy()).kneighbors(left.numpy())[0][:, 0]
-    assert distances.nearest(left, right, pairs=33 * 7).numpy() == pytest.approx(theirs, rel=1e-12)
 
 
 def test_distances_far_from_the_origin_keep_their_digits() -> None:
@@ -261,22 +260,36 @@ def test_distances_to_train_equal_scikit_learn_over_all_orientations() -> None:
         for turn in (np.rot90(image, k, (1, 2)), np.rot90(image, k, (1, 2))[:, ::-1])
     ]
     assert len(turned) == 8 * 40
-    neighbour = NearestNeighbors(n_neighbors=1).fit(np.stack(turned).reshape(320, -1))
-    theirs = neighbour.kneighbors(patches.flatten(1).numpy())[0][:, 0]
+    between = cdist(patches.flatten(1).numpy(), np.stack(turned).reshape(320, -1)).reshape(15, 40, 8).min(2)
+    theirs = np.sort(between, axis=1)[:, :2]
     assert distances_to(train, patches).numpy() == pytest.approx(theirs, rel=1e-9)
-    assert (distances_to(train, patches) < distances.nearest(patches.flatten(1), train.flatten(1))).any()
+    assert distances_to(train, patches, pairs=8 * 40 * 4).numpy() == pytest.approx(theirs, rel=1e-9)
+    assert (theirs[:, 0] < cdist(patches.flatten(1).numpy(), train.flatten(1).numpy()).min(1)).any()
+
+
+def test_the_nearest_two_of_parts_are_those_of_all() -> None:
+    train, patches = pictures(30, 0), pictures(9, 1)
+    alone = distances_to(train[:1], patches)
+    assert alone[:, 1].isinf().all()
+    rest = distances_to(train[1:], patches)
+    assert torch.allclose(nearest_two(alone, rest), distances_to(train, patches))
+
+
+def copies_of(train: Tensor) -> Tensor:
+    """Every training picture in each of the eight orientations."""
+    turned = torch.cat([torch.rot90(train, k, (2, 3)) for k in range(4)])
+    return torch.cat((turned, turned.flip(3)))
 
 
 def test_copies_in_any_orientation_are_found() -> None:
     train, held_out = pictures(60, 0), distances_to(pictures(60, 0), pictures(100, 1))
-    copies = torch.cat([torch.rot90(train, k, (2, 3)) for k in range(4)])
-    copies = torch.cat((copies, copies.flip(3)))
-    to_train = distances_to(train, copies)
-    assert to_train.eq(0).all()
+    to_train = distances_to(train, copies_of(train))
+    assert to_train[:, 0].max() < 1e-3
     found = copying(to_train, held_out)
-    assert (found.share, found.ratio) == (1, 0)
-    nearly = copying(distances_to(train, copies + pictures(len(copies), 2) / 20), held_out)
-    assert nearly.share == 1
+    assert (found.matched, found.near) == (1, 1)
+    assert found.ratio < 1e-5
+    nearly = copying(distances_to(train, copies_of(train) + pictures(480, 2) / 20), held_out)
+    assert (nearly.matched, nearly.near) == (1, 1)
     assert nearly.ratio < 0.1
 
 
@@ -284,24 +297,40 @@ def test_new_patches_are_no_copies() -> None:
     train = pictures(200, 0)
     held_out, new = (distances_to(train, pictures(1000, seed)) for seed in (1, 2))
     found = copying(new, held_out, quantile=0.1)
-    assert found.share == pytest.approx(0.1, abs=0.04)
+    assert found.near == pytest.approx(0.1, abs=0.04)
     assert found.ratio == pytest.approx(1, abs=0.02)
+    assert found.matched == found.matched_held_out == 0
+
+
+def test_blurred_patches_are_near_to_all_and_matched_to_none() -> None:
+    train, held_out = pictures(200, 0), distances_to(pictures(200, 0), pictures(300, 1))
+    flat = pictures(300, 2).mean((2, 3), keepdim=True).expand(-1, -1, 4, 4)
+    found = copying(distances_to(train, flat), held_out)
+    assert found.near == 1
+    assert found.ratio < 0.9
+    assert found.matched == 0
+
+
+def test_a_patch_that_is_in_training_twice_hides_its_copies() -> None:
+    train, held_out = pictures(50, 0), distances_to(pictures(50, 0), pictures(100, 1))
+    assert copying(distances_to(train.repeat(2, 1, 1, 1), train + 1), held_out).matched == 0
 
 
 def test_the_share_of_copies_is_counted() -> None:
     train = pictures(100, 0)
     mixed = torch.cat((train[:30], pictures(70, 3)))
-    share = copying(distances_to(train, mixed), distances_to(train, pictures(200, 1)), quantile=0.01).share
-    assert share == pytest.approx(0.3, abs=0.03)
+    found = copying(distances_to(train, mixed), distances_to(train, pictures(200, 1)), quantile=0.01)
+    assert found.near == pytest.approx(0.3, abs=0.03)
+    assert found.matched == 0.3
 
 
 def test_copying_asks_for_enough_held_out_patches_that_are_not_training_patches() -> None:
     with pytest.raises(DataError, match=r"the 0.01-quantile needs at least 100 held-out patches; there are 99"):
-        copying(torch.ones(5), torch.ones(99), quantile=0.01)
+        copying(torch.ones(5, 2), torch.ones(99, 2), quantile=0.01)
     with pytest.raises(DataError, match="at least 1 synthetic"):
-        copying(torch.ones(0), torch.ones(99))
+        copying(torch.ones(0, 2), torch.ones(99, 2))
     with pytest.raises(DataError, match="in the training set too"):
-        copying(torch.ones(5), torch.zeros(99))
+        copying(torch.ones(5, 2), torch.zeros(99, 2))
 
 
 def test_thumbnails_are_means_over_squares() -> None:
@@ -382,31 +411,6 @@ def test_single_precision_is_measured_in_double() -> None:
     assert neighbours(real, synthetic) == neighbours(real.double(), synthetic.double())
 
 
-def test_halves_are_disjoint_and_follow_their_seed() -> None:
-    rows = torch.arange(21.0)[:, None]
-    one, other = halves(rows, seed=1)
-    assert len(one) == len(other) == 10
-    assert len(torch.unique(torch.cat((one, other)))) == 20
-    assert torch.equal(halves(rows, seed=1)[0], one)
-    assert not torch.equal(halves(rows, seed=2)[0], one)
-
-
-def test_swapped_labels_show_by_class_and_nowhere_else() -> None:
-    labels = torch.arange(400) % 2
-    real, synthetic = (normal(400, seed) + 5 * labels[:, None] for seed in (0, 1))
-    right = by_class(frechet_distance, real, labels, synthetic, labels)
-    swapped = by_class(frechet_distance, real, labels, synthetic, 1 - labels)
-    assert right.keys() == swapped.keys() == {0, 1}
-    assert min(swapped.values()) > 20 * max(right.values())
-    assert right[1] == frechet_distance(real[labels == 1], synthetic[labels == 1])
-
-
-def test_a_class_with_too_few_patches_is_named() -> None:
-    labels = torch.arange(40) % 2
-    with pytest.raises(DataError, match=r"class 1: .* needs at least 9 synthetic patches; there are 0"):
-        by_class(frechet_distance, normal(40, 0), labels, normal(40, 1), torch.zeros(40, dtype=torch.int64))
-
-
 def test_standardised_features_are_in_units_of_the_real_ones() -> None:
     real, other = normal(50, 0), normal(50, 1)
     scaled, scaled_other = standardised(real, other)
@@ -424,23 +428,37 @@ def test_a_feature_that_never_varies_stays_finite() -> None:
     assert standardised(torch.ones(5, 2), torch.zeros(5, 2))[1].tolist() == [[-1, -1]] * 5
 
 
-def test_fidelity_beside_its_floor() -> None:
-    good = beside_floor(normal(400, 0), normal(900, 1), seed=3)
-    assert {side.real for side in (good.synthetic, good.floor)} == {200}
-    assert {side.synthetic for side in (good.synthetic, good.floor)} == {200}
-    assert good.synthetic.frechet < 2 * good.floor.frechet
-    bad = beside_floor(normal(400, 0), collapsed(100, 5), seed=3)
-    assert bad.floor.synthetic == 100
-    assert bad.synthetic.frechet > 10 * bad.floor.frechet
-    assert bad.synthetic.kernel.mean > 10 * abs(bad.floor.kernel.mean)
-    assert bad.synthetic.neighbours.coverage < bad.floor.neighbours.coverage / 5
-    assert bad.synthetic.detector.auc > 0.9
-    assert bad.floor.detector.low < 0.5 < bad.floor.detector.high
+def test_fidelity_has_every_measure_and_tells_good_samples_from_bad() -> None:
+    real = normal(200, 0)
+    good, bad = fidelity(real, normal(200, 1), seed=3), fidelity(real, collapsed(200, 5), seed=3)
+    assert good.left_out == bad.left_out == ()
+    one, other = good.measures, bad.measures
+    assert None not in asdict(one).values()
+    assert one.frechet is not None and other.frechet is not None and other.frechet > 10 * one.frechet
+    assert one.kernel is not None and other.kernel is not None and other.kernel > 10 * abs(one.kernel)
+    assert one.coverage is not None and other.coverage is not None and other.coverage < one.coverage / 5
+    assert other.detector_auc is not None and other.detector_auc > 0.9
+    assert one.detector_low is not None and one.detector_high is not None
+    assert one.detector_low < 0.5 < one.detector_high
+
+
+def test_what_there_are_too_few_patches_for_is_left_out_with_the_reason() -> None:
+    found = fidelity(normal(7, 0), normal(7, 1), seed=0, k=7)
+    assert found.left_out == (
+        "the Fréchet distance needs at least 9 real patches; there are 7",
+        "nearest neighbours with k = 7 needs at least 8 real patches; there are 7",
+    )
+    assert (found.measures.frechet, found.measures.coverage) == (None, None)
+    assert found.measures.kernel is not None and found.measures.detector_auc is not None
+    alone = fidelity(normal(1, 0), normal(1, 1), seed=0)
+    assert len(alone.left_out) == 4
+    assert set(asdict(alone.measures).values()) == {None}
 
 
 def test_fidelity_is_the_same_in_other_units() -> None:
     real, synthetic = normal(60, 0), normal(60, 1)
     units = torch.logspace(-1, 1, 8, dtype=torch.float64)
-    one, other = fidelity(real, synthetic, seed=0), fidelity(real * units, synthetic * units, seed=0)
-    assert one.frechet == pytest.approx(other.frechet, rel=1e-9)
-    assert one.kernel.mean == pytest.approx(other.kernel.mean, rel=1e-6)
+    one, other = (
+        asdict(fidelity(real * unit, synthetic * unit, seed=0).measures) for unit in (torch.ones_like(units), units)
+    )
+    assert one == pytest.approx(other, rel=1e-6)

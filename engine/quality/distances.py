@@ -1,15 +1,16 @@
 """Euclidean distances between sets too large for a table of all pairs."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import torch
 from torch import Tensor
 
-_PAIRS = 2**24
+PAIRS: Final = 2**24
 """Distances held at once: 128 MiB of float64."""
 
 
-def squared_distances(left: Tensor, right: Tensor, pairs: int = _PAIRS) -> Iterator[tuple[slice, Tensor]]:
+def squared_distances(left: Tensor, right: Tensor, pairs: int = PAIRS) -> Iterator[tuple[slice, Tensor]]:
     """Blocks of rows of `left` (N, D) and their squared distances (B, M) to all of `right` (M, D)."""
     # |a|² - 2ab + |b|² cancels least where both are small.
     centre = right.mean(0)
@@ -21,21 +22,11 @@ def squared_distances(left: Tensor, right: Tensor, pairs: int = _PAIRS) -> Itera
         yield rows, block.add_(left[rows].square().sum(1, keepdim=True)).clamp_(min=0)
 
 
-def squared_radii(features: Tensor, k: int, pairs: int = _PAIRS) -> Tensor:
+def squared_radii(features: Tensor, k: int, pairs: int = PAIRS) -> Tensor:
     """Of each of the features (N, D) the squared distance to its k-th nearest other one, (N,)."""
     radii = features.new_empty(len(features))
     for rows, block in squared_distances(features, features, pairs):
         block.diagonal(rows.start).fill_(torch.inf)
-        radii[rows] = block.kthvalue(k, dim=1).values
+        # On CUDA the k-th value itself is not found in a deterministic way.
+        radii[rows] = block.topk(k, dim=1, largest=False).values[:, -1]
     return radii
-
-
-def nearest(queries: Tensor, references: Tensor, pairs: int = _PAIRS) -> Tensor:
-    """Distances (N,) of the queries (N, D) to the nearest of the references (M, D), exactly 0 for equals."""
-    found = torch.cat([block.argmin(1) for _, block in squared_distances(queries, references, pairs)])
-    distances = torch.empty_like(queries[:, 0])
-    height = max(1, pairs // queries.shape[1])
-    for start in range(0, len(queries), height):
-        rows = slice(start, start + height)
-        distances[rows] = torch.linalg.vector_norm(queries[rows] - references[found[rows]], dim=1)
-    return distances

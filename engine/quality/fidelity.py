@@ -1,61 +1,56 @@
-"""All measures of one space side by side, and the floor that real patches themselves set."""
+"""All measures of one space side by side."""
 
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
-from engine.metrics import AucInterval
 from engine.quality.detector import detector_auc
 from engine.quality.frechet import frechet_distance
-from engine.quality.kernel import KernelDistance, kernel_distance
-from engine.quality.neighbours import Neighbours, neighbours
-from engine.quality.samples import halves, shuffled, standardised
+from engine.quality.kernel import kernel_distance
+from engine.quality.neighbours import neighbours
+from engine.quality.samples import standardised
+from engine.spec.errors import DataError
+from engine.spec.quality import Measures
 
-_SUBSET = 1000
+_SUBSET, _SUBSETS = 1000, 50
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """How near two sets of patches are to each other. Values depend on their numbers, which belong beside them."""
+    """What was measured between two sets of patches, and what there are too few of them for."""
 
-    real: int
-    synthetic: int
-    frechet: float
-    kernel: KernelDistance
-    neighbours: Neighbours
-    detector: AucInterval
-
-
-@dataclass(frozen=True, slots=True)
-class BesideFloor:
-    """The measures of synthetic patches, and of as many other real ones in their place."""
-
-    synthetic: Fidelity
-    floor: Fidelity
+    measures: Measures
+    left_out: tuple[str, ...]
 
 
 def fidelity(real: Tensor, synthetic: Tensor, seed: int, k: int = 5) -> Fidelity:
-    """Every measure between features (N, D) and (M, D), each feature in units of its deviation over the real ones.
-
-    DataError where there are too few patches for one of them.
-    """
+    """Every measure between features (N, D) and (M, D), each feature in units of its deviation over the real ones."""
     real, synthetic = standardised(real, synthetic)
+    values: dict[str, float] = {}
+    left_out = []
+    for measure in (_frechet, _kernel, _neighbours, _detector):
+        try:
+            values |= measure(real, synthetic, seed, k)
+        except DataError as error:
+            left_out.append(str(error))
+    return Fidelity(Measures(**values), tuple(left_out))
+
+
+def _frechet(real: Tensor, synthetic: Tensor, _: int, __: int) -> dict[str, float]:
+    return {"frechet": frechet_distance(real, synthetic)}
+
+
+def _kernel(real: Tensor, synthetic: Tensor, seed: int, _: int) -> dict[str, float]:
     # Subsets of all patches would all be the same one, and tell nothing of the error.
     size = max(2, min(_SUBSET, len(real) // 2, len(synthetic) // 2))
-    return Fidelity(
-        real=len(real),
-        synthetic=len(synthetic),
-        frechet=frechet_distance(real, synthetic),
-        kernel=kernel_distance(real, synthetic, seed, size=size),
-        neighbours=neighbours(real, synthetic, k),
-        detector=detector_auc(real, synthetic, seed),
-    )
+    distance = kernel_distance(real, synthetic, seed, _SUBSETS, size)
+    return {"kernel": distance.mean, "kernel_error": distance.error}
 
 
-def beside_floor(real: Tensor, synthetic: Tensor, seed: int, k: int = 5) -> BesideFloor:
-    """Half of the real patches against the synthetic ones and against the other half, equally many of all three."""
-    reference, others = halves(real, seed)
-    count = min(len(reference), len(synthetic))
-    against = partial(fidelity, reference[:count], seed=seed, k=k)
-    return BesideFloor(synthetic=against(shuffled(synthetic, seed)[:count]), floor=against(others[:count]))
+def _neighbours(real: Tensor, synthetic: Tensor, _: int, k: int) -> dict[str, float]:
+    return asdict(neighbours(real, synthetic, k))
+
+
+def _detector(real: Tensor, synthetic: Tensor, seed: int, _: int) -> dict[str, float]:
+    found = detector_auc(real, synthetic, seed)
+    return {"detector_auc": found.auc, "detector_low": found.low, "detector_high": found.high}

@@ -491,6 +491,36 @@ class EvaluationConfig(Frozen):
     )
 
 
+class QualityConfig(Frozen):
+    """How near the synthetic patches are to real ones: measured beside the answer, and without a part in it."""
+
+    enabled: bool = Field(True, description="Measure the synthetic set's quality, where the run has one.")
+    patches: int = Field(
+        1000, ge=20, le=100_000, description="Patches of each class that are compared; all where there are fewer."
+    )
+    neighbours: int = Field(
+        5, ge=1, le=1000, description="Nearest neighbours k of precision, recall, density and coverage."
+    )
+    copies: int = Field(
+        500, ge=20, le=100_000, description="Synthetic patches whose likeness is looked for among all training patches."
+    )
+    features: str | None = Field(
+        None,
+        min_length=1,
+        description="A feature space of your own: a TorchScript file (.pt, .ts), or a classifier's checkpoint "
+        "(.safetensors) in a run folder.",
+    )
+
+    @model_validator(mode="after")
+    def _patches_have_so_many_neighbours(self) -> Self:
+        if self.neighbours >= self.patches:
+            raise ValueError(
+                f"quality.neighbours {self.neighbours}: of {self.patches} patches none has so many neighbours; "
+                f"set it to at most {self.patches - 1}, or quality.patches to more"
+            )
+        return self
+
+
 class TrainingConfig(Frozen):
     """How any model is fitted: numbers, cadence and checkpoints."""
 
@@ -559,6 +589,9 @@ class RunConfig(Frozen):
     evaluation: EvaluationConfig = Field(
         default=EvaluationConfig(), description="How the classifier is tested on real patches."
     )
+    quality: QualityConfig = Field(
+        default=QualityConfig(), description="How near the synthetic patches are to real ones."
+    )
     training: TrainingConfig = Field(default=TrainingConfig(), description="How any model is fitted.")
     monitoring: MonitoringConfig = Field(
         default=MonitoringConfig(), description="What is looked at while a generator trains."
@@ -570,6 +603,11 @@ class RunConfig(Frozen):
     def has_synthetic(self) -> bool:
         """Whether the run comes to a synthetic set, of its own generator or of an earlier run."""
         return self.generator is not None or self.synthesis.source is not None
+
+    @property
+    def measures_quality(self) -> bool:
+        """Whether the run has synthetic patches whose quality is to be measured."""
+        return self.has_synthetic and self.quality.enabled
 
     @model_validator(mode="after")
     def _synthetic_patches_have_one_origin(self) -> Self:

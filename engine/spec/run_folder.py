@@ -71,6 +71,11 @@ class RunFolder:
         return self.path / "scores.json"
 
     @property
+    def quality(self) -> Path:
+        """How near the synthetic patches are to real ones."""
+        return self.path / "quality.json"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions.npz"
 

@@ -76,7 +76,7 @@ def run(context: Context) -> None:
 
 def _tests(context: Context, real: RealPatches) -> list[_Test]:
     """The answer first; with a reference, that on real and, where there are any, on synthetic patches."""
-    real_trained = _real_trained_stage(context, real)
+    real_trained = real_trained_stage(context, real)
     tested = (real.test, _test_word(real), slides_of(real.slides[real.test.rows]))
     tests = [_Test("answer", classifier.STAGE, *tested)]
     if real_trained == reference.STAGE:
@@ -100,7 +100,7 @@ def slides_of(slides: NDArray[np.int32]) -> Slides | None:
     return numbers if 2 * known.sum() > len(slides) and len(np.unique(numbers)) > 1 else None
 
 
-def _real_trained_stage(context: Context, real: RealPatches) -> str | None:
+def real_trained_stage(context: Context, real: RealPatches) -> str | None:
     """The stage whose classifier has seen real patches alone; none where an earlier run's synthetic set stands in."""
     if real.word == "synthetic":
         return None

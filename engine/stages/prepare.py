@@ -17,6 +17,7 @@ from engine.data.patches import PatchSet
 from engine.data.sources.base import TEST
 from engine.data.splits import Division, divide
 from engine.pictures import PER_CLASS, save_grid
+from engine.quality.extractors import check_extractor
 from engine.randomness import permutation
 from engine.spec.errors import DataError, RunFolderError
 from engine.spec.events import ImageSaved
@@ -53,6 +54,8 @@ def is_complete(folder: RunFolder) -> bool:
 
 def run(context: Context) -> None:
     """Pack, divide, and write splits.npz, then manifest.json, which makes the stage complete."""
+    for caution in check_extractor(context.config, context.device):
+        context.warn(STAGE, caution)
     packed = pack(context.config.data, context.reporter(STAGE))
     division = divide(packed, context.config.data)
     messages = (*_left_out(packed), *division.warnings)

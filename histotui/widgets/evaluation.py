@@ -18,6 +18,7 @@ from histotui.ask import Asking, ask, hide_progress
 from histotui.formats import number
 from histotui.graphics import Graphics
 from histotui.look import line
+from histotui.quality import Quality, quality_of
 from histotui.report import result_notes, score_lines
 from histotui.runs import LIVE, section
 from histotui.summary import RunSummary
@@ -43,6 +44,7 @@ class Evaluation:
     run: RunSummary
     table: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    quality: Quality = Quality()
     error: str = ""
 
 
@@ -60,7 +62,8 @@ class EvaluationPane(VerticalScroll):
     DEFAULT_CSS = """
     EvaluationPane { padding: 0 1; }
     EvaluationPane > Static, EvaluationPane > Horizontal, EvaluationPane .pair { height: auto; margin-bottom: 1; }
-    EvaluationPane .table { text-wrap: nowrap; }
+    EvaluationPane .table, EvaluationPane .quality { text-wrap: nowrap; }
+    EvaluationPane .quality { width: 1fr; height: auto; margin-bottom: 1; }
     EvaluationPane .pair { layout: vertical; }
     EvaluationPane.-side-by-side .pair { layout: horizontal; }
     EvaluationPane .mistakes { width: 1fr; height: auto; }
@@ -107,6 +110,7 @@ class EvaluationPane(VerticalScroll):
         with Horizontal():
             yield from _matrices(evaluation.run)
         yield Static(Text("\n").join(_note(note) for note in evaluation.notes))
+        yield from _compose_quality(evaluation.quality)
         with Horizontal():
             yield roc_chart([("AUC", answer)])
             yield calibration_chart(answer)
@@ -176,7 +180,7 @@ def read_evaluation(run: RunSummary) -> Evaluation:
         return Evaluation(run, error=run.error if run.state == "unreadable" else "")
     try:
         whole = replace(run, scores=tuple(read_score_trees(run.folder.scores)))
-        return Evaluation(whole, tuple(score_lines(whole)), tuple(result_notes(whole)))
+        return Evaluation(whole, tuple(score_lines(whole)), tuple(result_notes(whole)), quality_of(run.folder))
     except RunFolderError as error:
         return Evaluation(run, error=str(error))
 
@@ -196,6 +200,18 @@ def _matrices(run: RunSummary) -> Iterator[ConfusionMatrix]:
     point = section(run.answer, "at_validation_threshold")
     if point:
         yield ConfusionMatrix(point, f"at validation's threshold {number(point.get('threshold'), 3)}")
+
+
+def _compose_quality(quality: Quality) -> ComposeResult:
+    if quality.tables:
+        with Container(classes="pair"):
+            for title, *lines in quality.tables:
+                yield Static(
+                    Text("\n").join([line(f"quality by {title}", "bold"), *map(line, lines)]), classes="quality"
+                )
+    remarks = [Text(clean(f"✗ {quality.error}"))] if quality.error else [_note(remark) for remark in quality.remarks]
+    if remarks:
+        yield Static(Text("\n").join(remarks))
 
 
 def _shown_of(run: RunSummary) -> tuple[object, ...]:
