@@ -1,4 +1,4 @@
-"""The quality of a run's synthetic patches for people: tables with a floor beside each value, and what to know of them."""
+"""The quality of a run's synthetic patches for people: tables with a floor beside each value, and what to know."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _ROWS = (
     ("coverage", "coverage"),
     ("detector AUC", "detector_auc"),
 )
-_DIGITS = 4
+_DIGITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ def quality_of(folder: RunFolder) -> Quality:
 def _tables(sheet: QualitySheet) -> Iterator[tuple[str, ...]]:
     for space in dict.fromkeys(row.space for row in sheet.comparisons):
         rows = [row for row in sheet.comparisons if row.space == space]
-        numbers = ", ".join(f"{count(row.patches)} {clean_line(row.of)}" for row in rows)
-        yield (f"{clean_line(space)}: {numbers}", *_table(rows))
+        numbers = [f"{count(row.patches)} {clean_line(row.of).removesuffix(' classes')}" for row in rows]
+        yield (f"quality by {clean_line(space)} ({', '.join(numbers)})", *_table(rows))
 
 
 def _table(rows: Sequence[Comparison]) -> list[str]:
@@ -76,13 +76,13 @@ def _interval(side: Measures) -> str:
 
 
 def _copying(copies: Copies) -> Iterator[str]:
-    found = "copies of training patches are among them" if copies.clear else "not found"
+    found = f"clear, for {copies.criterion}" if copies.clear else "none to be seen"
     yield (
         f"copying: {found}; {copies.matched:.1%} of {count(copies.synthetic)} synthetic patches are much nearer to one "
         f"of {count(copies.train)} training patches than to all others, and {copies.matched_held_out:.1%} of "
-        f"{count(copies.held_out)} test patches (clear is: {copies.criterion})"
+        f"{count(copies.held_out)} test patches"
     )
     yield (
-        f"the nearest training patch is {number(copies.distance, 3)} times as far as from test patches, and for "
-        f"{copies.near:.1%} nearer than for all but 5% of the test patches; blur alone brings them nearer"
+        f"the nearest training patch is {number(copies.distance, 3)} times as far as from test patches (blur alone "
+        f"brings it nearer), and for {copies.near:.1%} nearer than for all but 5% of these"
     )

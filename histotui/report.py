@@ -131,8 +131,7 @@ def _quality_block(run: RunSummary) -> None:
     quality = quality_of(run.folder)
     for lines in quality.tables:
         console.out()
-        console.out("quality by", lines[0])
-        for line in lines[1:]:
+        for line in lines:
             console.out(line)
     if quality.remarks or quality.error:
         console.out()

@@ -1,7 +1,7 @@
 """EvaluationPane: how a run's classifier did on real patches."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,7 +44,7 @@ class Evaluation:
     run: RunSummary
     table: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    quality: Quality = Quality()
+    quality: Quality = field(default_factory=Quality)
     error: str = ""
 
 
@@ -206,9 +206,7 @@ def _compose_quality(quality: Quality) -> ComposeResult:
     if quality.tables:
         with Container(classes="pair"):
             for title, *lines in quality.tables:
-                yield Static(
-                    Text("\n").join([line(f"quality by {title}", "bold"), *map(line, lines)]), classes="quality"
-                )
+                yield Static(Text("\n").join([line(title, "bold"), *map(line, lines)]), classes="quality")
     remarks = [Text(clean(f"✗ {quality.error}"))] if quality.error else [_note(remark) for remark in quality.remarks]
     if remarks:
         yield Static(Text("\n").join(remarks))
