@@ -145,7 +145,7 @@ def _point(runs: Sequence[_Measured], spread: tuple[float, int] | None) -> Curve
         return CurvePoint(runs[0].patches, mean, runs[0].low, runs[0].high)
     deviation, freedom = spread
     reach = STUDENT[min(freedom, len(STUDENT)) - 1] * deviation / math.sqrt(len(runs))
-    return CurvePoint(runs[0].patches, mean, mean - reach, mean + reach, len(runs))
+    return CurvePoint(runs[0].patches, mean, max(0.0, mean - reach), min(1.0, mean + reach), len(runs))
 
 
 def print_worth(run: RunSummary, others: Iterable[RunSummary], as_json: bool) -> None:

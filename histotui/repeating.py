@@ -56,7 +56,7 @@ def print_repeats(folders: Sequence[RunFolder], as_json: bool) -> None:
         console.out(line)
     console.out()
     for role, spread in spreads.items():
-        console.out(f"{role:<{max(map(len, spreads)) + 1}}{_words(spread)}")
+        console.out(f"{role:<{max(10, max(map(len, spreads)) + 1)}}{_words(spread)}")
     console.out_prose("The intervals are over test patches; the spread is over seeds, on the same test patches.")
 
 

@@ -143,4 +143,4 @@ def _cells(row: Row) -> list[str]:
 
 def _with_spread(row: Row, name: str) -> str:
     deviation = row[f"{name}_sd"]
-    return number(row[name]) + ("" if deviation is None else f" ± {number(deviation, 2)}")
+    return number(row[name]) + ("" if deviation is None else f" ± {number(deviation)}")

@@ -1,5 +1,6 @@
 """The result of a run for people: its row of Table 1, confusion matrix and what must be known beside them."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from histotui.quality import quality_of
 from histotui.runs import section
 from histotui.settings import KAGGLE_TEST, TISSUE, departures, lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, strings
+from histotui.text import width
 
 _CALLED = ("called normal", "called tumour")
 _TRUTH = ("normal", "tumour")
@@ -57,13 +59,29 @@ def _table_block(run: RunSummary) -> None:
         console.out("no scores yet")
         return
     console.out()
-    for line in score_lines(run):
+    for line in score_lines(run, console.columns(sys.stdout)):
         console.out(line)
 
 
-def score_lines(run: RunSummary) -> list[str]:
-    """The scores of a run as aligned lines, a column for each, the study's beside the answer."""
+def score_lines(run: RunSummary, room: int | None = None) -> list[str]:
+    """The scores of a run as aligned lines, a column for each, the study's beside the answer.
+
+    Columns for which there is no room go below the others.
+    """
     columns = list(_columns(run))
+    lines: list[str] = []
+    while columns:
+        fitting = next((n for n in range(len(columns), 1, -1) if _fits(_block(columns[:n]), room)), 1)
+        lines += ([""] if lines else []) + _block(columns[:fitting])
+        columns = columns[fitting:]
+    return lines
+
+
+def _fits(lines: Sequence[str], room: int | None) -> bool:
+    return room is None or max(map(width, lines)) <= room
+
+
+def _block(columns: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
     header = ["", *(title for title, _ in columns)]
     rows = [[label, *(cells[place] for _, cells in columns)] for place, label in enumerate(_ROWS)]
     return table(header, [row for row in rows if row[0] not in _WHERE_KNOWN or set(row[1:]) != {NOTHING}])

@@ -173,4 +173,6 @@ def _key(config: Mapping[str, Any]) -> tuple[Any, ...]:
     generator = section(config, "generator")
     trained_on = section(config, "classifier").get("train_on")
     reconstructs = bool(section(config, "synthesis").get("reconstruct"))
-    return (*(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels")), trained_on, reconstructs)
+    shares = tuple(section(config, "data").get(name, 1.0) for name in ("train_share", "tumour_share"))
+    networks = tuple(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels"))
+    return (*networks, trained_on, reconstructs, shares)

@@ -544,3 +544,18 @@ class TestEpochByReal:
         assert "BY REAL" not in bench("compare", ONE, TWO).out
         monkeypatch.setattr(console, "columns", lambda stream: 80)
         assert max(map(len, bench("compare", run, ONE).out.splitlines()[:3])) <= 80
+
+    def test_columns_that_80_have_no_room_for_go_below(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        run = "20251125-120000-vae-500-eeee"
+        reference, fidelity = score(role="reference", auc=0.91), score(role="label fidelity", auc=0.61)
+        bench.write(run, DONE, scores=[*self.BOTH, reference, fidelity])
+        wide = bench("show", run).out
+        monkeypatch.setattr(console, "columns", lambda stream: 80)
+        lines = bench("show", run).out.splitlines()
+        table = lines[: next(place for place, text in enumerate(lines) if text.startswith("confusion"))]
+        assert max(map(len, table)) <= 80
+        titles = ("this run", "the study", "epoch by real", "reference", "label fidelity")
+        assert all(sum(title in text for text in table) == 1 for title in titles)
+        aucs = [text.split()[1:] for text in table if text.startswith("AUC")]
+        assert aucs == [["0.7503", "0.4814", "0.8101", "0.9100"], ["0.6100"]]
+        assert sum(text.startswith("AUC") for text in wide.splitlines()) == 1

@@ -60,7 +60,7 @@ def test_mean_spread_and_number_over_seeds(bench: Bench) -> None:
         "INTERVAL",
         "STUDY",
     ]
-    assert "0.6000 ± 0.10" in lines[1] and "[0.560, 0.620]" in lines[1] and "±" not in lines[2]
+    assert "0.6000 ± 0.1000" in lines[1] and "[0.560, 0.620]" in lines[1] and "±" not in lines[2]
     assert "Means over runs that differ in their seeds alone" in said.err
 
 

@@ -214,7 +214,7 @@ def _of_intervals(score: Score) -> str:
         return (
             "Intervals take patches as independent; patches of one slide are not, so they are narrower than the truth."
         )
-    few = f"; of {score.n_test_slides} slides even that is too narrow" if (score.n_test_slides or 0) < _FEW else ""
+    few = ", and with so few is too narrow still" if (score.n_test_slides or 0) < _FEW else ""
     return (
         "DeLong's interval takes patches as independent, and patches of one slide are not: the interval by slides "
         f"resamples the {score.n_test_slides} slides of the test patches{few}."

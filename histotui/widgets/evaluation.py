@@ -29,6 +29,8 @@ from histotui.widgets.score_charts import calibration_chart, roc_chart
 
 MISTAKES: Final = 8
 _SIDE_BY_SIDE: Final = 130
+_NARROW: Final = 77
+"""Columns that lines have beside the scroll bar of an application of 80."""
 _KINDS: Final = {
     "false_positives": "surest false positives: called tumour, labelled normal",
     "false_negatives": "surest false negatives: called normal, labelled tumour",
@@ -43,6 +45,8 @@ class Evaluation:
 
     run: RunSummary
     table: tuple[str, ...] = ()
+    narrow: tuple[str, ...] = ()
+    """The same for 80 columns."""
     notes: tuple[str, ...] = ()
     quality: Quality = field(default_factory=Quality)
     error: str = ""
@@ -64,6 +68,8 @@ class EvaluationPane(VerticalScroll):
     EvaluationPane > Static, EvaluationPane > Horizontal, EvaluationPane .pair { height: auto; margin-bottom: 1; }
     EvaluationPane .table, EvaluationPane .quality { text-wrap: nowrap; }
     EvaluationPane .quality { width: 1fr; height: auto; margin-bottom: 1; }
+    EvaluationPane .wide, EvaluationPane.-side-by-side .narrow { display: none; }
+    EvaluationPane.-side-by-side .wide { display: block; }
     EvaluationPane .pair { layout: vertical; }
     EvaluationPane.-side-by-side .pair { layout: horizontal; }
     EvaluationPane .mistakes { width: 1fr; height: auto; }
@@ -106,7 +112,8 @@ class EvaluationPane(VerticalScroll):
             yield Static(_why_empty(evaluation), classes="empty")
             return
         answer = evaluation.run.answer
-        yield Static(Text("\n").join(map(line, evaluation.table)), classes="table")
+        yield Static(Text("\n").join(map(line, evaluation.table)), classes="table wide")
+        yield Static(Text("\n").join(map(line, evaluation.narrow)), classes="table narrow")
         with Horizontal():
             yield from _matrices(evaluation.run)
         yield Static(Text("\n").join(_note(note) for note in evaluation.notes))
@@ -180,7 +187,8 @@ def read_evaluation(run: RunSummary) -> Evaluation:
         return Evaluation(run, error=run.error if run.state == "unreadable" else "")
     try:
         whole = replace(run, scores=tuple(read_score_trees(run.folder.scores)))
-        return Evaluation(whole, tuple(score_lines(whole)), tuple(result_notes(whole)), quality_of(run.folder))
+        wide, narrow = (tuple(score_lines(whole, room)) for room in (None, _NARROW))
+        return Evaluation(whole, wide, narrow, tuple(result_notes(whole)), quality_of(run.folder))
     except RunFolderError as error:
         return Evaluation(run, error=str(error))
 
