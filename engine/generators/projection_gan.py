@@ -14,6 +14,9 @@ from engine.generators.diff_augment import diff_augment
 from engine.generators.residual import ProjectionDiscriminator, ResidualGenerator
 from engine.spec.config import ProjectionGanConfig
 
+_RISE = 0.05
+"""Share of all steps in which the learning rates rise: the first slopes are steep."""
+
 
 class ProjectionGan(Generator):
     """Class-conditional GAN with the remedies that its config names, each of which can be left out.
@@ -48,7 +51,7 @@ class ProjectionGan(Generator):
                 parameters_of(self.discriminator),
                 config.discriminator_learning_rate,
                 betas,
-                schedule=falling,
+                schedule=trapezium,
             ),
             Phase(
                 "generator",
@@ -56,7 +59,7 @@ class ProjectionGan(Generator):
                 config.generator_learning_rate,
                 betas,
                 every=config.discriminator_steps,
-                schedule=falling,
+                schedule=trapezium,
             ),
         )
 
@@ -134,6 +137,6 @@ def squared_slopes(discriminator: nn.Module, images: Tensor, labels: Tensor) -> 
         return slopes.flatten(1).square().sum(1)
 
 
-def falling(done: float) -> float:
-    """The learning rate, as a share of its highest: that in the first half of the steps, then down to nothing."""
-    return min(1.0, 2 * (1 - done))
+def trapezium(done: float) -> float:
+    """The learning rate, as a share of its highest: it rises at first and in the second half it falls to nothing."""
+    return min(1.0, done / _RISE, 2 * (1 - done))

@@ -15,14 +15,14 @@ _FOLD = 2
 _DOUBLED = LEVELS - 1
 """Levels between those ends and the smallest side, a 16th of the image's."""
 _FAINT = 0.2
-"""Gain of the generator's last layer at the start, so that its images are grey and not black and white."""
+"""Gain of the last layers at the start, so that images are grey and not black and white, and scores near zero."""
 _FIRST_ITERATIONS = 15
 
 
 class ResidualGenerator(nn.Module):
     """Standard normal z (B, latent_size) and labels (B,) to images (B, 3, S, S) in [-1, 1].
 
-    Residual blocks (He et al. 2016) that double the side. The gain and offset of their norms follow the first
+    Residual blocks (He et al. 2016) double the side. The gain and offset of their norms follow the first
     `latent_dim` of z and the label (self-modulation, Chen et al. 2019); the others are noise, place by place, for each
     block (Karras et al. 2019), so that where a nucleus lies does not have to be told by the former. Nothing mixes the
     images of a batch: a sample is the same alone and among others.
@@ -35,8 +35,12 @@ class ResidualGenerator(nn.Module):
         self._parts = [latent_dim, *((self._side * 2**level) ** 2 for level in range(1, _DOUBLED + 1))]
         self.latent_size = sum(self._parts)
         self.first = nn.Linear(conditions, widths[0] * self._side**2)
-        self.blocks = nn.ModuleList(_UpBlock(inputs, outputs, conditions) for inputs, outputs in pairwise(widths))
+        self.blocks = nn.ModuleList(
+            _UpBlock(inputs, outputs, conditions, self._side * 2**level)
+            for level, (inputs, outputs) in enumerate(pairwise(widths))
+        )
         self.norm = _ModulatedNorm(channels, conditions)
+        self.enlarge = Doubled(side // _FOLD)
         self.last = nn.Conv2d(channels, 3, 3, padding=1)
         _start(self)
         nn.init.xavier_uniform_(self.last.weight, _FAINT)
@@ -48,7 +52,7 @@ class ResidualGenerator(nn.Module):
         for block, noise in zip(self.blocks, noises, strict=True):
             x = block(x, condition, noise)
         x = F.relu(self.norm(x, condition))
-        images: Tensor = self.last(F.interpolate(x, scale_factor=2.0))
+        images: Tensor = self.last(self.enlarge(x))
         return images.tanh()
 
 
@@ -70,6 +74,8 @@ class ProjectionDiscriminator(nn.Module):
         self.score = nn.Linear(widths[-1], 1)
         self.of_class = nn.Embedding(CLASSES, widths[-1])
         _start(self)
+        for layer in (self.score, self.of_class):
+            nn.init.xavier_uniform_(layer.weight, _FAINT)
         if spectral:
             normalise_spectra(self)
 
@@ -82,19 +88,38 @@ class ProjectionDiscriminator(nn.Module):
 class _UpBlock(nn.Module):
     """(B, inputs, S, S) and noise (B, 4S²) to (B, outputs, 2S, 2S)."""
 
-    def __init__(self, inputs: int, outputs: int, conditions: int) -> None:
+    def __init__(self, inputs: int, outputs: int, conditions: int, side: int) -> None:
         super().__init__()
+        self.enlarge = Doubled(side)
         self.norm1, self.norm2 = _ModulatedNorm(inputs, conditions), _ModulatedNorm(outputs, conditions)
         self.conv1, self.conv2 = (nn.Conv2d(width, outputs, 3, padding=1) for width in (inputs, outputs))
         self.straight = nn.Conv2d(inputs, outputs, 1)
         self.loudness = nn.Parameter(0.5 * torch.randn(outputs, 1, 1))
 
     def forward(self, x: Tensor, condition: Tensor, noise: Tensor) -> Tensor:
-        hidden = F.interpolate(self.conv1(F.relu(self.norm1(x, condition))), scale_factor=2.0)
+        hidden = self.enlarge(self.conv1(F.relu(self.norm1(x, condition))))
         hidden = hidden + self.loudness * noise.view(len(x), 1, *hidden.shape[2:])
         hidden = self.conv2(F.relu(self.norm2(hidden, condition)))
-        output: Tensor = hidden + F.interpolate(self.straight(x), scale_factor=2.0)
+        output: Tensor = hidden + self.enlarge(self.straight(x))
         return output
+
+
+class Doubled(nn.Module):
+    """(B, C, S, S) to (B, C, 2S, 2S), interpolated bilinearly: repeated places would show as squares for long.
+
+    Two products with a matrix, whose gradients are the same in every run, which on a GPU F.interpolate's are not.
+    """
+
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        # Middles of the new places in units of the old ones, whose middles are whole numbers.
+        middles = (torch.arange(2 * side) / 2 - 0.25).clamp(0, side - 1)
+        self.weights: Tensor
+        weights = (1 - (middles[:, None] - torch.arange(side)).abs()).clamp(min=0)
+        self.register_buffer("weights", weights, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weights @ x @ self.weights.mT
 
 
 class _DownBlock(nn.Module):

@@ -198,8 +198,8 @@ class ProjectionGanConfig(FitConfig):
     discriminator_steps: int = Field(
         1, ge=1, le=100, description="Discriminator steps per generator step, each on a fresh batch."
     )
-    discriminator_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size for the discriminator.")
-    generator_learning_rate: float = Field(1e-3, gt=0, le=1, description="Adam's step size for the generator.")
+    discriminator_learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size for the discriminator.")
+    generator_learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size for the generator.")
     beta1: float = Field(0.0, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.99, ge=0, lt=1, description="Adam's decay of the second moment.")
     flips: bool = Field(True, description="Show real patches in all eight flips and quarter turns.")
@@ -223,7 +223,7 @@ class ProjectionGanConfig(FitConfig):
         0.999, ge=0, lt=1, description="Decay per generator step of the averaged weights that patches are sampled with."
     )
 
-    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 12, "batch_size": 32, "channels": 16})
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 6, "batch_size": 16, "channels": 16})
 
 
 class DiffusionConfig(FitConfig):
