@@ -35,7 +35,7 @@ from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import Monitor
 from engine.monitoring.samples import Samples
 from engine.monitoring.usefulness import Usefulness, validation_patches
-from engine.spec.config import MonitoringConfig, RunConfig, TrainingConfig, VaeConfig
+from engine.spec.config import GanConfig, MonitoringConfig, RunConfig, TrainingConfig, VaeConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import EventReader, Metrics, Warned
 from engine.spec.resolve import apply, dump, load
@@ -357,6 +357,16 @@ def test_work_is_counted_in_floating_point_operations() -> None:
     # Forward, and backward to the weights alone.
     assert step_work(Trainer(generator, batches, TrainingConfig(), 0, CPU)) == 2 * product * BATCH
     assert sample_work(generator, CPU) == product
+
+
+def test_the_work_of_a_gradient_of_a_gradient_is_counted() -> None:
+    batches, works = TrainingBatches(real_patches().train, BATCH, 0, CPU), []
+    for penalty in (0.0, 10.0):
+        config = GanConfig(
+            latent_dim=3, channels=2, embedding_dim=4, discriminator_norm="none", gradient_penalty=penalty
+        )
+        works.append(step_work(Trainer(build_generator(config, SIDE), batches, TrainingConfig(), 0, CPU)))
+    assert 1.2 < works[1] / works[0] < 3
 
 
 class Time:

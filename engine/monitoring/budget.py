@@ -8,7 +8,8 @@ from functools import partial
 from typing import Any, Final
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from engine.generators.base import Generator, Phase
 from engine.trainer import Trainer, require_gradients
@@ -44,10 +45,27 @@ def sample_work(generator: Generator, device: torch.device) -> float:
     return _counted(lambda: generator.eval().sample(labels, torch.Generator().manual_seed(0))) / len(labels)
 
 
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Counts the floating-point operations of all that PyTorch knows a number for.
+
+    PyTorch's own counter also follows which module they belong to, which fails on a gradient of a gradient.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if (count := flop_registry.get(func.overloadpacket)) is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 def _counted(work: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
+    with _Counter() as counter:
         work()
-    return float(counter.get_total_flops())
+    return float(counter.total)
 
 
 def looks_within(share: float, epochs: int, epoch_work: float, look_work: float) -> int:
