@@ -141,6 +141,16 @@ def test_codes_that_nothing_is_near_to_come_back() -> None:
     assert used[0] == 1 and used[-1] == 8
 
 
+def test_a_code_comes_back_as_one_of_the_vectors_with_the_weight_of_one_in_use() -> None:
+    quantiser, vectors = Quantiser(2, 1, 0.9), torch.tensor([[3.0], [4.0], [5.0], [6.0]])
+    quantiser.codebook.copy_(torch.tensor([[4.0], [-70.0]]))
+    quantiser.counts.copy_(torch.tensor([4.0, 0.06]))
+    quantiser.sums.copy_(quantiser.codebook * quantiser.counts[:, None])
+    quantiser.learn(vectors, nearest(vectors, quantiser.codebook), 100, ALWAYS)
+    assert quantiser.codebook[1] in vectors
+    assert quantiser.counts[1].item() == 2
+
+
 def test_a_code_that_is_used_is_not_taken_for_dead() -> None:
     """Used a tenth as often as the others, it stays where its vectors are."""
     quantiser, rare = Quantiser(4, 1, 0.9), torch.tensor([[50.0]])
