@@ -325,7 +325,7 @@ class TransformerConfig(FitConfig):
         1.0, gt=0, le=1, description="Draw each code from the fewest likeliest that have this probability together."
     )
 
-    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 16, "batch_size": 32, "width": 128, "layers": 3})
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 10, "batch_size": 32, "width": 128, "layers": 3})
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
