@@ -412,7 +412,7 @@ def test_real_and_an_earlier_run_s_patches_train_a_classifier_from_beginning_to_
     second = context(tmp_path / "runs" / "second", apply(PRESETS["baseline"].config, [SMALL, both]))
     entered: list[str] = []
     run_stages(second, entered.append)
-    assert entered == ["prepare", "synthesis", "classifier", "reference", "evaluation"]
+    assert entered == ["prepare", "synthesis", "classifier", "reference", "evaluation", "quality"]
     assert not list(remaining(second.folder, second.config))
     lent, taken = synthetic(first.folder), synthetic(second.folder)
     assert np.array_equal(lent[0], taken[0]) and np.array_equal(lent[1], taken[1])

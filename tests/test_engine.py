@@ -91,7 +91,7 @@ def test_a_whole_run_leaves_what_the_contract_names(tmp_path: Path) -> None:
     assert main([str(run.path)]) == 0
     assert isinstance(read_last(run.events), RunFinished)
     finished = [event.stage for event in EventReader(run.events).read() if isinstance(event, StageFinished)]
-    assert finished == ["prepare", "generator", "synthesis", "classifier", "reference", "evaluation"]
+    assert finished == ["prepare", "generator", "synthesis", "classifier", "reference", "evaluation", "quality"]
     images, labels = (np.load(run.synthetic / f"{name}.npy", allow_pickle=False) for name in ("images", "labels"))
     assert (images.dtype, images.shape, labels.shape) == (np.uint8, (120, 16, 16, 3), (120,))
     counts = json.loads((run.data / "manifest.json").read_text())["counts"]["train"]

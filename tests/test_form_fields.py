@@ -50,7 +50,16 @@ def test_every_setting_has_a_field_but_the_preset_and_the_constants() -> None:
     tree = dump(config)
     wanted = {
         f"{section}.{name}"
-        for section in ("data", "generator", "synthesis", "classifier", "evaluation", "training", "monitoring")
+        for section in (
+            "data",
+            "generator",
+            "synthesis",
+            "classifier",
+            "evaluation",
+            "quality",
+            "training",
+            "monitoring",
+        )
         for name in tree[section]
     }
     wanted = (wanted - {"data.tissue"}) | {f"data.tissue.{name}" for name in tree["data"]["tissue"]}
@@ -58,7 +67,17 @@ def test_every_setting_has_a_field_but_the_preset_and_the_constants() -> None:
 
 
 def test_sections_are_the_config_s_parts() -> None:
-    assert sections() == ("data", "generator", "synthesis", "classifier", "evaluation", "training", "monitoring", "run")
+    assert sections() == (
+        "data",
+        "generator",
+        "synthesis",
+        "classifier",
+        "evaluation",
+        "quality",
+        "training",
+        "monitoring",
+        "run",
+    )
     found = [entry.section for entry in form_fields(dump(PRESETS["vae-100"].config))]
     assert tuple(dict.fromkeys(found)) == sections()
 

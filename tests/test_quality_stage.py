@@ -18,7 +18,15 @@ from engine.control import StopFlag
 from engine.data.sources.base import TRAIN
 from engine.data.tissue.rendering import render
 from engine.pipeline import STAGES
-from engine.spec.config import DataConfig, QualityConfig, RunConfig, TissueConfig, VaeConfig
+from engine.spec.config import (
+    CnnConfig,
+    DataConfig,
+    EvaluationConfig,
+    QualityConfig,
+    RunConfig,
+    TissueConfig,
+    VaeConfig,
+)
 from engine.spec.errors import ConfigError, RunFolderError, Stopped
 from engine.spec.events import EventReader, EventWriter, Progress, Warned
 from engine.spec.quality import Comparison, Measures, QualitySheet, read_quality, write_quality
@@ -30,6 +38,8 @@ TISSUE = TissueConfig(train=320, test=200, slides=8)
 CONFIG = RunConfig(
     data=DataConfig(crop=32, tissue=TISSUE),
     generator=VaeConfig(),
+    classifier=CnnConfig(channels=2),
+    evaluation=EvaluationConfig(reference=False),
     quality=QualityConfig(patches=100, copies=60),
 )
 Made = tuple[Images, Labels]
@@ -111,7 +121,7 @@ def test_new_patches_of_the_training_slides_are_at_the_floor(measure: Callable[.
     both = row(sheet, "both classes")
     assert both.patches == row(sheet, "normal").patches + row(sheet, "tumour").patches
     for name in ("frechet", "kernel", "recall", "density", "coverage"):
-        assert value(both.synthetic, name) == pytest.approx(value(both.floor, name), rel=0.25), name
+        assert value(both.synthetic, name) == pytest.approx(value(both.floor, name), rel=0.4), name
     assert value(both.synthetic, "detector_auc") == pytest.approx(value(both.floor, "detector_auc"), abs=0.1)
     assert sheet.copies is not None and not sheet.copies.clear
     assert sheet.copies.matched <= 0.05
@@ -154,8 +164,7 @@ def test_copies_are_warned_of_though_their_measures_are_good(
 def test_reconstructions_are_copies_without_a_warning(
     measure: Callable[..., QualitySheet], prepared: RunFolder, tmp_path: Path
 ) -> None:
-    ceiling = apply(CONFIG, [{"synthesis": {"reconstruct": True}, "classifier": {"train_on": "synthetic"}}])
-    sheet = measure(copied(prepared), ceiling)
+    sheet = measure(copied(prepared), apply(CONFIG, [{"synthesis": {"reconstruct": True}}]))
     assert sheet.copies is not None and sheet.copies.clear
     assert not [event for event in EventReader(tmp_path / "run" / "events.jsonl").read() if isinstance(event, Warned)]
     assert "Reconstructions are meant to be copies of training patches." in sheet.notes
@@ -165,7 +174,7 @@ def test_a_real_trained_classifiers_space_is_named_for_it(
     prepared: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Made
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.path.parent / "cache"))
-    config = apply(CONFIG, [{"classifier": {"channels": 2}}])
+    config = apply(CONFIG, [{"classifier": {"train_on": "real"}}])
     found = with_synthetic(prepared, tmp_path / "run", good, config)
     save_classifier(found)
     quality.run(found)
@@ -197,8 +206,7 @@ def save_classifier(found: Context) -> Path:
 def test_without_a_real_trained_classifier_its_space_is_said_to_be_missing(
     measure: Callable[..., QualitySheet], good: Made
 ) -> None:
-    config = apply(CONFIG, [{"classifier": {"train_on": "synthetic"}, "evaluation": {"reference": False}}])
-    sheet = measure(good, config)
+    sheet = measure(good)
     assert {each.space for each in sheet.comparisons} == {"random convolutions"}
     assert any("No classifier of this run was trained on real patches alone" in note for note in sheet.notes)
 
@@ -252,7 +260,7 @@ def test_a_stop_leaves_nothing_half_done(
     [
         ({}, True),
         ({"quality": {"enabled": False}}, False),
-        ({"generator": None}, False),
+        ({"generator": None, "classifier": {"train_on": "real"}}, False),
         ({"generator": None, "synthesis": {"source": "runs/one"}}, True),
     ],
 )

@@ -130,7 +130,7 @@ def test_reconstructions_need_no_prior(tmp_path: Path) -> None:
     small = {**SMALL, "generator": LatentFlowConfig().model_dump(mode="json")}
     config = apply(PRESETS["vae-100"].config, [small])
     stages = [stage.name for stage in remaining(RunFolder(tmp_path), config)]
-    assert stages == ["prepare", "generator", "synthesis", "classifier", "reference", "evaluation"]
+    assert stages == ["prepare", "generator", "synthesis", "classifier", "reference", "evaluation", "quality"]
     assert list(expected_stages(dump(config))) == stages
 
 

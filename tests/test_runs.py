@@ -134,6 +134,18 @@ class TestFolding:
         ),
         ({"generator": None, "classifier": {"train_on": "real"}}, ("prepare", "classifier", "evaluation")),
         (
+            {"generator": None, "classifier": {"train_on": "real"}, "quality": {"enabled": True}},
+            ("prepare", "classifier", "evaluation"),
+        ),
+        (
+            {"generator": {"kind": "vae"}, "classifier": {"train_on": "real"}, "quality": {"enabled": True}},
+            ("prepare", "generator", "synthesis", "classifier", "evaluation", "quality"),
+        ),
+        (
+            {"generator": {"kind": "vae"}, "classifier": {"train_on": "real"}, "quality": {"enabled": False}},
+            ("prepare", "generator", "synthesis", "classifier", "evaluation"),
+        ),
+        (
             {"generator": None, "synthesis": {"source": "/runs/one"}, "classifier": {"train_on": "both"}},
             ("prepare", "synthesis", "classifier", "reference", "evaluation"),
         ),
