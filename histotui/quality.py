@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.spec.errors import RunFolderError
 from engine.spec.quality import Comparison, Copies, Measures, QualitySheet, read_quality
 from engine.spec.run_folder import RunFolder
-from histotui.formats import count, interval, number, table
+from histotui.formats import NOTHING, count, number, table
 from histotui.text import clean_line
 
 _ROWS = (
@@ -19,6 +19,7 @@ _ROWS = (
     ("coverage", "coverage"),
     ("detector AUC", "detector_auc"),
 )
+_DISTANCES = frozenset({"frechet", "kernel", "kernel_error"})
 _DIGITS = 3
 
 
@@ -55,7 +56,12 @@ def _table(rows: Sequence[Comparison]) -> list[str]:
 
 
 def _cell(side: Measures, name: str) -> str:
-    return number(getattr(side, name), _DIGITS)
+    value = getattr(side, name)
+    return number(value, _DIGITS) if name in _DISTANCES else _share(value)
+
+
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
 
 
 def _remarks(sheet: QualitySheet) -> Iterator[str]:
@@ -72,7 +78,7 @@ def _remarks(sheet: QualitySheet) -> Iterator[str]:
 
 
 def _interval(side: Measures) -> str:
-    return interval(side.detector_low, side.detector_high)
+    return f"[{_share(side.detector_low)}, {_share(side.detector_high)}]"
 
 
 def _copying(copies: Copies) -> Iterator[str]:

@@ -71,6 +71,7 @@ class EvaluationPane(VerticalScroll):
     EvaluationPane .wide, EvaluationPane.-side-by-side .narrow { display: none; }
     EvaluationPane.-side-by-side .wide { display: block; }
     EvaluationPane .pair { layout: vertical; }
+    EvaluationPane .spaces { margin-bottom: 0; }
     EvaluationPane.-side-by-side .pair { layout: horizontal; }
     EvaluationPane .mistakes { width: 1fr; height: auto; }
     EvaluationPane Picture { height: 21; max-width: 78; }
@@ -212,7 +213,7 @@ def _matrices(run: RunSummary) -> Iterator[ConfusionMatrix]:
 
 def _compose_quality(quality: Quality) -> ComposeResult:
     if quality.tables:
-        with Container(classes="pair"):
+        with Container(classes="pair spaces"):
             for title, *lines in quality.tables:
                 yield Static(Text("\n").join([line(title, "bold"), *map(line, lines)]), classes="quality")
     remarks = [Text(clean(f"✗ {quality.error}"))] if quality.error else [_note(remark) for remark in quality.remarks]
