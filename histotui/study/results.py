@@ -108,6 +108,8 @@ class Results:
     findings: Findings
     yardsticks: tuple[str, ...]
     all: tuple[Result, ...]
+    curves: Mapping[str, tuple[CurvePoint, ...]] = field(default_factory=dict)
+    """By classifier, the learning curve on real patches alone; empty where there are not two sizes."""
     doubts: tuple[str, ...] = ()
     """What stands against comparing the rows, and why some are not tested against each other."""
 
@@ -156,7 +158,7 @@ def results(findings: Findings, yardsticks: Sequence[str], tests: Mapping[Pair, 
     ]
     curves = {yardstick: _curve([each for each in found if each.yardstick == yardstick]) for yardstick in yardsticks}
     valued = [replace(each, worth=_worth(each, curves[each.yardstick])) for each in found]
-    return Results(findings, tuple(yardsticks), tuple(valued))
+    return Results(findings, tuple(yardsticks), tuple(valued), curves)
 
 
 def _curve(found: Sequence[Result]) -> tuple[CurvePoint, ...]:

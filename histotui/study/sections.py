@@ -108,7 +108,7 @@ def augmentation_section(results: Results) -> Iterator[Block]:
 def curve_section(results: Results) -> Iterator[Block]:
     """The AUC of real patches alone over how many there are."""
     lines = tuple(line for yardstick in leading_first(results) if (line := _learning_curve(results, yardstick)))
-    if not any(len(line.points) > 1 for line in lines):
+    if not lines:
         return
     yield Heading("Real patches alone")
     yield Prose(
@@ -290,17 +290,12 @@ def _mixed_cells(row: Row, results: Results, yardstick: str) -> Iterator[str]:
 
 
 def _learning_curve(results: Results, yardstick: str) -> Line | None:
-    points = sorted(
-        (each.means["n_train"], each.auc.mean, each.low or each.auc.mean, each.high or each.auc.mean)
-        for row in results.findings.plan.rows
-        if row.is_real and row.share.tumour == 1
-        if (each := results.get(row, yardstick)) and each.auc and "n_train" in each.means
-    )
+    """The curve that worth is read from, each point with its interval."""
+    points = results.curves.get(yardstick, ())
     if not points:
         return None
-    return Line(
-        yardstick, tuple((n, auc) for n, auc, *_ in points), tuple((low, high) for *_, low, high in points), dots=True
-    )
+    middle = tuple((float(point.patches), point.auc) for point in points)
+    return Line(yardstick, middle, tuple((point.low, point.high) for point in points), dots=True)
 
 
 def _interval_chart(results: Results) -> Picture | None:
