@@ -79,10 +79,16 @@ class RunSummary:
         return "" if tested == "real" else tested
 
     @property
+    def ceiling(self) -> str:
+        """`ceiling` where an autoencoder's reconstructions were trained on, no generator's samples; else empty."""
+        return "ceiling" if self.answer.get("trained_on") == "reconstructed" else ""
+
+    @property
     def result(self) -> str:
         """The answer in words, such as `test AUC on tissue 0.7503`; empty before there is one."""
         where = f" on {self.stand_in}" if self.stand_in else ""
-        return f"test AUC{where} {number(self.answer.get('auc'))}" if self.answer else ""
+        what = "ceiling of the test AUC" if self.ceiling else "test AUC"
+        return f"{what}{where} {number(self.answer.get('auc'))}" if self.answer else ""
 
     @property
     def reference(self) -> Tree:

@@ -25,6 +25,8 @@ from histotui.commands.options import complete_run
 from histotui.diagnosis import terminal
 from histotui.formats import duration, interval, number, size, table
 from histotui.graphics import Graphics, Kind
+from histotui.summary import summarize
+from histotui.widgets.run_table import COLUMNS, Row, run_line
 
 ONE, TWO, THREE = "20251121-120000-vae-500-aaaa", "20251122-120000-baseline-bbbb", "20251123-120000-vae-100-cccc"
 ATTACK = "\x1b]52;c;aGk=\x07\x1b[2J\x9b31m\u202eevil\u2028"
@@ -286,7 +288,7 @@ class TestPresets:
     def test_json(self, bench: Bench) -> None:
         found = {preset["name"]: preset for preset in bench("presets", "--json").json}
         assert set(found) == set(PRESETS)
-        assert found["vae-500"]["study"] == {"loss": 26.81, "accuracy": 0.5496, "auc": 0.4814, "note": ""}
+        assert found["vae-500"]["study"] == {"loss": 26.81, "accuracy": 0.5496, "auc": 0.4814, "note": "", "ran": True}
         assert RunConfig.model_validate(found["vae-500"]["config"]) == PRESETS["vae-500"].config
 
     def test_one_with_its_settings(self, bench: Bench) -> None:
@@ -559,3 +561,18 @@ class TestEpochByReal:
         aucs = [text.split()[1:] for text in table if text.startswith("AUC")]
         assert aucs == [["0.7503", "0.4814", "0.8101", "0.9100"], ["0.6100"]]
         assert sum(text.startswith("AUC") for text in wide.splitlines()) == 1
+
+
+def test_a_ceiling_is_called_one_wherever_its_auc_stands(bench: Bench) -> None:
+    run = "20251125-120000-vae-100-ffff"
+    bench.write(run, DONE, scores=[score(trained_on="reconstructed", auc=0.8101)])
+    (listed,) = (text for text in bench("ls").out.splitlines() if text.startswith(run))
+    assert "finished, ceiling" in listed and "0.8101" in listed
+    said = bench("compare", run, ONE)
+    assert f"{run} trained on reconstructions of training patches: a ceiling, not a generator's result" in said.err
+    assert "reconstructed" in said.out and "reconstructed" in bench("show", run).out
+    found = summarize(RunFolder(bench.runs / run))
+    assert found.result == "ceiling of the test AUC on tissue 0.8101"
+    shown = next(column for column in COLUMNS if column.field == "progress").cell(Row(found, None, 0.0))
+    assert shown.plain == "ceiling, tissue"
+    assert "ceiling" in run_line(found, 0.0) and "ceiling" not in run_line(summarize(RunFolder(bench.runs / ONE)), 0.0)

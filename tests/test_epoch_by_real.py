@@ -80,7 +80,7 @@ def test_it_is_a_score_of_its_own_and_the_answer_is_the_same_without_it(tmp_path
     epochs = epochs_of(run)
     assert (answer["role"], second["role"]) == ("answer", "epoch by real")
     assert len(epochs) == 3
-    assert second["selected_on"] == "30 held-out tissue patches, which the generator has seen"
+    assert second["selected_on"] == "24 held-out tissue patches, which the generator has seen"
     assert second["selected_epoch"] == 1 + int(np.argmax([epoch["validation_auc"] for epoch in epochs]))
     assert answer["selected_epoch"] == 1 + int(np.argmax([epoch["synthetic_validation_auc"] for epoch in epochs]))
     assert (second["trained_on"], second["n_train"]) == (answer["trained_on"], answer["n_train"])
@@ -112,12 +112,12 @@ def test_real_patches_that_choose_are_none_that_are_fitted_on(tmp_path: Path) ->
     assert classifier.training_set(run, real, "real").real_validation is None
 
 
-@pytest.mark.parametrize(("most", "expected"), [(10, 10), (1000, 30)])
+@pytest.mark.parametrize(("most", "expected"), [(10, 10), (1000, 24)])
 def test_no_more_are_looked_at_than_is_cheap(tmp_path: Path, most: int, expected: int) -> None:
     run = finished(tmp_path / "run", {"classifier": {"real_validation": most}})
     found = classifier.training_set(run, prepare.load(run), "synthetic")
     assert found.real_validation is not None and len(found.real_validation) == expected
-    assert len(found.fit) // 4 >= expected
+    assert len(found.fit) // 5 >= expected
 
 
 def test_the_source_s_own_validation_split_comes_first(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_the_source_s_own_validation_split_comes_first(tmp_path: Path) -> None:
     found = classifier.training_set(run, real, "synthetic")
     assert isinstance(found.real_validation, PatchSet)
     assert set(found.real_validation.rows) <= set(real.valid.rows)
-    assert found.real_selected_on == f"{len(found.fit) // 4} of the source's real validation split"
+    assert found.real_selected_on == f"{len(found.fit) // 5} of the source's real validation split"
     official = {"classifier": {"validation": "official"}}
     (score,) = (row for row in read_score_trees(finished(tmp_path / "two", source, official).folder.scores))
     assert score["role"] == "answer" and score["selected_on"] == "the source's real validation split"

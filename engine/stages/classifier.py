@@ -100,9 +100,9 @@ def training_set(context: Context, real: RealPatches, train_on: str) -> Training
 def _real_validation(context: Context, real: RealPatches, fitted: int) -> tuple[Patches | None, str]:
     """Real patches that a classifier on synthetic ones is not fitted on, and what they are; none where too few are.
 
-    At most a quarter as many as are fitted on: to look at them takes a forward pass, and a step about three.
+    At most a fifth as many as are fitted on: to look at them takes a forward pass, and a step about three.
     """
-    most = min(context.config.classifier.real_validation, fitted // 4)
+    most = min(context.config.classifier.real_validation, fitted // 5)
     if real.word == "synthetic":
         return None, ""
     own, words = real.valid, f"of the source's {real.word} validation split"

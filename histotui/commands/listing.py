@@ -64,7 +64,7 @@ def _cells(run: RunSummary) -> dict[str, str]:
     return {
         "RUN": run.id,
         "NAME": run.name,
-        "STATE": run.state,
+        "STATE": ", ".join(filter(None, (run.state, run.ceiling))),
         "STAGE": "" if run.state == "finished" else run.stage,
         "TESTED ON": str(score.get("tested_on", NOTHING)),
         "AUC": number(score.get("auc")),

@@ -64,8 +64,9 @@ def _name(row: Row) -> Text:
 def _stage(row: Row) -> Text:
     run = row.run
     if run.state == "finished":
-        # The built-in tissue's AUC must not pass for one on real patches.
-        return line(f"on {run.stand_in}" if run.stand_in else "", "yellow")
+        # The built-in tissue's AUC must not pass for one on real patches, nor a ceiling for a generator's.
+        on = f"on {run.stand_in}" if run.stand_in else ""
+        return line(joined([run.ceiling, run.stand_in], ", ") if run.ceiling else on, "yellow")
     progress = run.progress if run.state in LIVE else None
     share = progress.step / progress.total if progress and progress.total else None
     return line(joined([f"{run.stage:<10}", "" if share is None else f"{share:4.0%}"], " "))
@@ -116,7 +117,7 @@ def short_id(run_id: str) -> str:
 
 def run_line(run: RunSummary, now: float) -> str:
     """A run on one line of a list at 80 columns, with what the table tells of it. `now` is in epoch seconds."""
-    auc = joined([number(run.answer.get("auc")), run.stand_in], " ")
+    auc = joined([number(run.answer.get("auc"), 3 if run.ceiling else 4), run.ceiling or run.stand_in], " ")
     cells = (
         (f"{GLYPHS[run.state]} {run.state}", 10),
         (run.name or short_id(run.id), 18),
