@@ -262,7 +262,7 @@ class TestFollowedRun:
         assert "55,000 of Kaggle's patches" in result.out
         assert "samples/classifier/step-000050.png" in result.out
         assert "\x1b" not in result.out + result.err
-        assert "classifier: stage 4 of 6" in result.err
+        assert "classifier: stage 4 of 7" in result.err
         assert "epoch 1/2, step 50/100" in result.err
         assert result.err.count("warning: patches of one slide may fall on both sides") == 1
 
@@ -490,7 +490,7 @@ class TestOnATerminal:
 
     def test_a_dumb_terminal_gets_plain_lines(self, bench: Bench) -> None:
         seen = self.shown(bench, "run", "--preset", "vae-500", TERM="dumb")
-        assert "classifier: stage 4 of 6" in seen
+        assert "classifier: stage 4 of 7" in seen
         assert "\x1b" not in seen
 
     def test_what_a_run_says_cannot_reach_the_terminal(self, bench: Bench) -> None:

@@ -79,7 +79,7 @@ def launch(terminal: Terminal) -> None:
     terminal.sees("Built in", "vae-2000-c64")
     terminal.type(3 * DOWN + ENTER)
     terminal.sees("tissue.train")
-    numbers = [*(9 * [DOWN]), CTRL_U, str(TRAIN), DOWN, CTRL_U, str(TEST)]
+    numbers = [*(12 * [DOWN]), CTRL_U, str(TRAIN), DOWN, CTRL_U, str(TEST)]
     generator = [PAGE_DOWN, DOWN, CTRL_U, "12", DOWN, DOWN, CTRL_U, "64", DOWN, CTRL_U, "4"]
     terminal.type("".join([*numbers, *generator, CTRL_K]))
     terminal.sees("generator.channels: ", "quick: on")

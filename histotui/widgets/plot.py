@@ -8,7 +8,7 @@ import numpy as np
 from rich.style import Style
 from textual.app import ComposeResult
 from textual.containers import Grid
-from textual.events import MouseScrollDown, MouseScrollUp
+from textual.events import Mount, MouseScrollDown, MouseScrollUp
 from textual.geometry import Region
 from textual.strip import Strip
 from textual_hires_canvas import Canvas
@@ -47,6 +47,11 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
 
     MOUSE_ZOOM_FACTOR = 0.15
     _is_drawing = False
+
+    def on_mount(self, event: Mount) -> None:  # type: ignore[override]
+        # Where the screen is left at the same moment, what the library would lay out is gone already.
+        if not self.query(Grid):
+            event.prevent_default()
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
