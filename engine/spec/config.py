@@ -251,7 +251,7 @@ class DiffusionConfig(FitConfig):
     )
 
     quick: ClassVar[Mapping[str, int]] = MappingProxyType(
-        {"epochs": 12, "batch_size": 32, "channels": 16, "blocks": 1, "sampling_steps": 14}
+        {"epochs": 10, "batch_size": 32, "channels": 16, "blocks": 1, "sampling_steps": 14}
     )
 
     @model_validator(mode="after")
