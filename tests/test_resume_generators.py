@@ -1,15 +1,13 @@
 """Every generator, stopped in each of its stages, ends bit for bit like one that was not: EMA and latent prior too."""
 
 import json
-import os
-import signal
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_engine import edges, stop_after  # noqa: F401
 from test_generators import TOYS
 from toys import same
 
@@ -33,19 +31,6 @@ from engine.trainer import Trainer
 TRAINED = [kind for kind, config in TOYS.items() if isinstance(config, FitConfig)]
 
 
-@pytest.fixture(autouse=True)
-def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of the test's own, and the process's signals and umask as they were."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
-    mask = os.umask(0o077)
-    yield
-    os.umask(mask)
-    for number, handler in handlers:
-        signal.signal(number, handler)
-
-
 def make_run(path: Path, kind: str, seed: int = 0) -> RunFolder:
     """A run of a toy generator for a few steps in each of its parts, on a few rendered patches."""
     brief = {"epochs": 3, "batch_size": 8}
@@ -61,22 +46,6 @@ def make_run(path: Path, kind: str, seed: int = 0) -> RunFolder:
     path.mkdir(parents=True)
     (path / "config.json").write_text(json.dumps(dump(apply(config, [{"generator": {**brief, **part}}]))))
     return RunFolder(path)
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, run: RunFolder, steps: int) -> int:
-    """Start a run that hears a stop in its so-manyth step of this process; its exit code."""
-    advance, taken = Trainer.advance, 0
-    with monkeypatch.context() as patched:
-
-        def counted(trainer: Trainer) -> None:
-            nonlocal taken
-            taken += 1
-            if taken == steps:
-                os.kill(os.getpid(), signal.SIGTERM)
-            advance(trainer)
-
-        patched.setattr(Trainer, "advance", counted)
-        return main([str(run.path)])
 
 
 def ends(run: RunFolder) -> dict[str, State]:

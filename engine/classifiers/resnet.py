@@ -7,8 +7,7 @@ from torch.nn import functional as F
 
 from engine.classifiers.augment import StainJitter
 from engine.classifiers.base import Classifier
-from engine.generators.base import Phase, parameters_of
-from engine.schedules import warm_cosine
+from engine.generators.base import Phase, adamw_phase
 from engine.spec.config import ResnetConfig
 
 _LEVELS = 4
@@ -47,17 +46,7 @@ class Resnet(Classifier):
         return self.perturb_stains(images) if self.config.stain_jitter else images
 
     def phases(self) -> tuple[Phase, ...]:
-        config = self.config
-        return (
-            Phase(
-                "model",
-                parameters_of(self),
-                config.learning_rate,
-                (config.beta1, config.beta2),
-                weight_decay=config.weight_decay,
-                schedule=warm_cosine,
-            ),
-        )
+        return (adamw_phase("model", self, self.config),)
 
 
 class PreActivationBlock(nn.Module):

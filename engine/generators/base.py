@@ -3,10 +3,12 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from engine.schedules import warm_cosine
 from engine.spec.errors import ConfigError
 
 Passes = Callable[[], Iterator[tuple[Tensor, Tensor]]]
@@ -111,3 +113,28 @@ class LatentGenerator(Generator):
 
 def parameters_of(*modules: nn.Module) -> tuple[nn.Parameter, ...]:
     return tuple(parameter for module in modules for parameter in module.parameters())
+
+
+class AdamWSettings(Protocol):
+    """The settings of a config that AdamW is made of."""
+
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def beta1(self) -> float: ...
+    @property
+    def beta2(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def adamw_phase(name: str, network: nn.Module, config: AdamWSettings) -> Phase:
+    """One phase for a whole network, whose learning rate rises shortly and falls along a cosine."""
+    return Phase(
+        name,
+        parameters_of(network),
+        config.learning_rate,
+        (config.beta1, config.beta2),
+        weight_decay=config.weight_decay,
+        schedule=warm_cosine,
+    )

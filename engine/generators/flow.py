@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.ema import Average
-from engine.generators.base import LatentPrior, Loss, Passes, Phase, parameters_of
+from engine.generators.base import LatentPrior, Loss, Passes, Phase, adamw_phase
 from engine.generators.blocks import CLASSES, normal, one_hot
-from engine.schedules import warm_cosine
 from engine.spec.config import FlowConfig
 
 _WAVES = 32
@@ -36,17 +35,7 @@ class Flow(LatentPrior):
         self.average = Average(self.network, config.ema_decay)
 
     def phases(self) -> tuple[Phase, ...]:
-        config = self.config
-        return (
-            Phase(
-                "flow",
-                parameters_of(self.network),
-                config.learning_rate,
-                (config.beta1, config.beta2),
-                weight_decay=config.weight_decay,
-                schedule=warm_cosine,
-            ),
-        )
+        return (adamw_phase("flow", self.network, self.config),)
 
     def prepare(self, passes: Passes, rng: torch.Generator) -> None:
         """Find mean and standard deviation of each dimension, over all vectors and their own variance."""

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engine.ema import Average
-from engine.generators.base import LatentPrior, Loss, Passes, Phase, parameters_of
+from engine.generators.base import LatentPrior, Loss, Passes, Phase, adamw_phase
 from engine.generators.blocks import CLASSES
-from engine.schedules import warm_cosine
 from engine.spec.config import TransformerConfig
 from engine.spec.errors import ConfigError
 
@@ -38,17 +37,7 @@ class CodePrior(LatentPrior):
         self.average = Average(self.network, config.ema_decay)
 
     def phases(self) -> tuple[Phase, ...]:
-        config = self.config
-        return (
-            Phase(
-                "prior",
-                parameters_of(self.network),
-                config.learning_rate,
-                (config.beta1, config.beta2),
-                weight_decay=config.weight_decay,
-                schedule=warm_cosine,
-            ),
-        )
+        return (adamw_phase("prior", self.network, self.config),)
 
     def prepare(self, passes: Passes, rng: torch.Generator) -> None:
         """Look whether there is something to learn: ConfigError where all codes are one and the same."""
