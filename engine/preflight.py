@@ -24,7 +24,8 @@ from engine.generators.base import LatentGenerator, Loss, Model, Phase
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
 from engine.quality.extractors import check_extractor
-from engine.spec.config import FitConfig, RunConfig
+from engine.spec.config import RunConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import apply, parse_override, validate
 from engine.trainer import require_gradients

@@ -15,7 +15,8 @@ from PIL import Image
 from engine.data.pack import Pack
 from engine.data.packing import pack
 from engine.spec import resolve
-from engine.spec.config import DataConfig, RunConfig, VaeConfig
+from engine.spec.config import DataConfig, RunConfig
+from engine.spec.generator_config import VaeConfig
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]

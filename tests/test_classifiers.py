@@ -2,18 +2,21 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 from toys import CPU, toy_patches
 
 from engine.batches import TrainingBatches, to_bytes, to_float
 from engine.classifiers import CLASSIFIERS, build_classifier
-from engine.classifiers.augment import STAINS, StainJitter, change_stains
+from engine.classifiers.augment import STAINS, StainJitter, blurred, change_stains, noisy
 from engine.classifiers.resnet import PreActivationBlock, Resnet
 from engine.generators.base import parameters_of
 from engine.schedules import warm_cosine
-from engine.spec.config import ClassifierConfig, CnnConfig, ResnetConfig, TrainingConfig
+from engine.spec.classifier_config import ClassifierConfig, CnnConfig, ResnetConfig
+from engine.spec.config import TrainingConfig
 from engine.spec.resolve import kinds
 from engine.trainer import Trainer
 
@@ -190,3 +193,35 @@ def test_weights_without_a_gradient_decay_by_the_step_size() -> None:
     before = trainer.model.stem.weight.detach().clone()
     trainer.advance()
     assert torch.allclose(trainer.model.stem.weight, before * (1 - 0.01 * 0.5), atol=1e-7)
+
+
+@pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])
+def test_blur_is_the_gaussian_filter_of_scipy(sigma: float) -> None:
+    images = torch.rand(2, 3, 20, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = gaussian_filter(images.double().numpy(), (0, 0, sigma, sigma), mode="mirror", radius=(0, 0, 4, 4))
+    np.testing.assert_allclose(blurred(images, torch.full((2,), sigma)).numpy(), expected, atol=2e-6)
+
+
+def test_each_patch_is_blurred_by_its_own_amount() -> None:
+    images = torch.rand(3, 3, 20, 20, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    left = blurred(images, torch.tensor([0.0, 0.5, 2.0]))
+    assert torch.equal(left[0], images[0])
+    contrasts = left.std((1, 2, 3)) / images.std((1, 2, 3))
+    assert contrasts[0] > contrasts[1] + 0.2 > contrasts[2] + 0.4
+
+
+def test_noise_has_the_standard_deviation_of_each_patch_and_stays_in_range() -> None:
+    torch.manual_seed(0)
+    added = noisy(torch.zeros(3, 3, 64, 64), torch.tensor([0.0, 0.1, 0.3]))
+    assert added.std((1, 2, 3)).tolist() == pytest.approx([0, 0.1, 0.3], rel=0.03, abs=1e-7)
+    assert noisy(torch.ones(1, 3, 16, 16), torch.tensor([0.3])).max() == 1
+
+
+@pytest.mark.parametrize("kind", TOYS)
+@pytest.mark.parametrize("name", ["blur", "noise"])
+def test_blur_and_noise_are_for_those_who_ask(kind: str, name: str) -> None:
+    images = torch.rand(4, 3, 16, 16) * 2 - 1
+    plain = TOYS[kind].model_copy(update={"flips": False} | ({"stain_jitter": 0.0} if kind == "resnet" else {}))
+    for strength, kept in ((0.0, True), (0.5, False)):
+        model = build_classifier(plain.model_copy(update={name: strength}), 16)
+        assert torch.equal(model.augment(images), images) is kept

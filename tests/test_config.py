@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from engine.spec.config import ClassifierConfig, CnnConfig, ResnetConfig, RunConfig
+from engine.spec.classifier_config import ClassifierConfig, CnnConfig, ResnetConfig
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, all_presets, find_preset
 from engine.spec.quick import quick

@@ -28,7 +28,8 @@ from engine.generators.diffusion import (
 )
 from engine.generators.unet import UNet
 from engine.randomness import generator as rng_at
-from engine.spec.config import DiffusionConfig, TrainingConfig
+from engine.spec.config import TrainingConfig
+from engine.spec.generator_config import DiffusionConfig
 from engine.trainer import Trainer
 
 TOY = DiffusionConfig(channels=4, blocks=1, sampling_steps=3)

@@ -20,7 +20,8 @@ from engine.checkpoints import CheckpointFolder
 from engine.context import Context
 from engine.control import StopFlag
 from engine.generators.vae import Vae
-from engine.spec.config import FitConfig, RunConfig
+from engine.spec.config import RunConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.errors import StorageError
 from engine.spec.events import (
     CheckpointSaved,

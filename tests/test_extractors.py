@@ -17,9 +17,11 @@ from engine.preflight import answer_preflight
 from engine.progress import silent
 from engine.quality.extractors import check_extractor, own_space
 from engine.quality.features import features_of
-from engine.spec.config import CnnConfig, DataConfig, RunConfig, TissueConfig, VaeConfig
+from engine.spec.classifier_config import CnnConfig
+from engine.spec.config import DataConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import EventReader, Warned
+from engine.spec.generator_config import VaeConfig
 from engine.spec.resolve import apply, dump
 from engine.stages import prepare
 

@@ -11,7 +11,9 @@ from textual.app import App, ComposeResult
 from textual.widgets import Static
 
 from engine.spec import config as spec
-from engine.spec.config import ResnetConfig, RunConfig, VaeConfig
+from engine.spec.classifier_config import ResnetConfig
+from engine.spec.config import RunConfig
+from engine.spec.generator_config import VaeConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds
 from histotui.form_fields import (

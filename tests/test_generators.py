@@ -16,7 +16,8 @@ from engine.generators.base import Generator, LatentGenerator, Passes, Phase, pa
 from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_saturating_loss
 from engine.generators.vae import Vae, kl_to_standard_normal, squared_error
 from engine.randomness import generator as rng_at
-from engine.spec.config import (
+from engine.spec.errors import ConfigError
+from engine.spec.generator_config import (
     DiffusionConfig,
     FlowConfig,
     GanConfig,
@@ -28,7 +29,6 @@ from engine.spec.config import (
     VaeConfig,
     VqvaeConfig,
 )
-from engine.spec.errors import ConfigError
 from engine.spec.resolve import kinds
 
 TOYS: dict[str, GeneratorConfig] = {

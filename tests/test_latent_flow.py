@@ -18,8 +18,9 @@ from engine.pipeline import STAGES, remaining
 from engine.progress import silent
 from engine.randomness import generator as rng_at
 from engine.randomness import seed_torch
-from engine.spec.config import FlowConfig, LatentFlowConfig, NullConfig, RunConfig, TrainingConfig
+from engine.spec.config import RunConfig, TrainingConfig
 from engine.spec.errors import ConfigError, HistotuiError
+from engine.spec.generator_config import FlowConfig, LatentFlowConfig, NullConfig
 from engine.stages import generator, latent_prior
 from engine.trainer import Trainer
 

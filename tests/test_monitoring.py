@@ -35,9 +35,10 @@ from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import Monitor
 from engine.monitoring.samples import Samples
 from engine.monitoring.usefulness import Usefulness, validation_patches
-from engine.spec.config import GanConfig, MonitoringConfig, RunConfig, TrainingConfig, VaeConfig
+from engine.spec.config import MonitoringConfig, RunConfig, TrainingConfig
 from engine.spec.errors import ConfigError
 from engine.spec.events import EventReader, Metrics, Warned
+from engine.spec.generator_config import GanConfig, VaeConfig
 from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
 from engine.stages.prepare import RealPatches

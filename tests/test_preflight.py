@@ -15,17 +15,10 @@ from engine.generators import build_generator
 from engine.generators.base import Model
 from engine.preflight import Footprint, PeakMemory, answer_preflight, footprint, footprints
 from engine.progress import silent
-from engine.spec.config import (
-    ClassifierFitConfig,
-    CnnConfig,
-    DiffusionConfig,
-    GanConfig,
-    ResnetConfig,
-    RunConfig,
-    TrainingConfig,
-    VaeConfig,
-)
+from engine.spec.classifier_config import ClassifierFitConfig, CnnConfig, ResnetConfig
+from engine.spec.config import RunConfig, TrainingConfig
 from engine.spec.errors import ConfigError, DeviceError
+from engine.spec.generator_config import DiffusionConfig, GanConfig, VaeConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.trainer import Trainer

@@ -24,8 +24,9 @@ from engine.generators.residual import (
     normalise_spectra,
 )
 from engine.randomness import generator as rng_at
-from engine.spec.config import GanConfig, ProjectionGanConfig, TrainingConfig
+from engine.spec.config import TrainingConfig
 from engine.spec.errors import ConfigError
+from engine.spec.generator_config import GanConfig, ProjectionGanConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply
 from engine.trainer import Trainer

@@ -17,7 +17,7 @@ from engine.data.tissue.rendering import render
 from engine.quality.copying import copying, distances_to, thumbnails
 from engine.quality.features import RandomConvolutions, classifier_space, features_of, label_free_space
 from engine.quality.fidelity import fidelity
-from engine.spec.config import ClassifierConfig, CnnConfig, ResnetConfig
+from engine.spec.classifier_config import ClassifierConfig, CnnConfig, ResnetConfig
 
 CLASSIFIERS: dict[str, tuple[ClassifierConfig, int]] = {
     "cnn": (CnnConfig(channels=2), 16),

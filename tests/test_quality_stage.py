@@ -18,17 +18,11 @@ from engine.control import StopFlag
 from engine.data.sources.base import TRAIN
 from engine.data.tissue.rendering import render
 from engine.pipeline import STAGES
-from engine.spec.config import (
-    CnnConfig,
-    DataConfig,
-    EvaluationConfig,
-    QualityConfig,
-    RunConfig,
-    TissueConfig,
-    VaeConfig,
-)
+from engine.spec.classifier_config import CnnConfig
+from engine.spec.config import DataConfig, EvaluationConfig, QualityConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError, RunFolderError, Stopped
 from engine.spec.events import EventReader, EventWriter, Progress, Warned
+from engine.spec.generator_config import VaeConfig
 from engine.spec.quality import Comparison, Measures, QualitySheet, read_quality, write_quality
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

@@ -19,9 +19,10 @@ from engine.generators.base import Generator
 from engine.generators.vae import Vae
 from engine.pipeline import remaining, run_stages
 from engine.randomness import generator as rng_at
-from engine.spec.config import LatentFlowConfig, RunConfig, VaeConfig
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, DataError
 from engine.spec.events import EventReader, EventWriter, ImageSaved
+from engine.spec.generator_config import LatentFlowConfig, VaeConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds
 from engine.spec.run_folder import RunFolder

@@ -14,15 +14,9 @@ from toys import same
 from engine.__main__ import main
 from engine.checkpoints import CheckpointFolder, State
 from engine.pipeline import STAGES
-from engine.spec.config import (
-    CnnConfig,
-    DataConfig,
-    FitConfig,
-    RunConfig,
-    SynthesisConfig,
-    TissueConfig,
-    TrainingConfig,
-)
+from engine.spec.classifier_config import CnnConfig
+from engine.spec.config import DataConfig, RunConfig, SynthesisConfig, TissueConfig, TrainingConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.events import EventReader, Metrics, RunStopped
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

@@ -15,18 +15,11 @@ from engine.classifiers import build_classifier
 from engine.finite import DeviceGuard, Guard, HostGuard
 from engine.generators import build_generator
 from engine.generators.base import Loss, Model, Phase, parameters_of
-from engine.spec.config import (
-    ClassifierFitConfig,
-    CnnConfig,
-    DiffusionConfig,
-    FitConfig,
-    GanConfig,
-    ProjectionGanConfig,
-    ResnetConfig,
-    TrainingConfig,
-    VaeConfig,
-)
+from engine.spec.classifier_config import ClassifierFitConfig, CnnConfig, ResnetConfig
+from engine.spec.config import TrainingConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError, Diverged
+from engine.spec.generator_config import DiffusionConfig, GanConfig, ProjectionGanConfig, VaeConfig
 from engine.trainer import Trainer
 
 MODELS: dict[str, FitConfig] = {

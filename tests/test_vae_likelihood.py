@@ -11,7 +11,8 @@ from engine.batches import TrainingBatches
 from engine.generators.vae import Vae, negative_log_likelihood, spectral_error, squared_error
 from engine.randomness import generator as rng_at
 from engine.randomness import seed_torch
-from engine.spec.config import TrainingConfig, VaeConfig
+from engine.spec.config import TrainingConfig
+from engine.spec.generator_config import VaeConfig
 from engine.trainer import Trainer
 
 LEARNED = VaeConfig(latent_dim=3, channels=2, likelihood="learned", learning_rate=0.02)

@@ -21,9 +21,10 @@ from engine.generators.transformer import CodePrior, CodeTransformer, draw_codes
 from engine.generators.vqvae import Vqvae
 from engine.latents import LatentBatches
 from engine.randomness import generator as rng_at
-from engine.spec.config import DataConfig, RunConfig, TissueConfig, TrainingConfig, TransformerConfig, VqvaeConfig
+from engine.spec.config import DataConfig, RunConfig, TissueConfig, TrainingConfig
 from engine.spec.errors import ConfigError, Diverged
 from engine.spec.events import EventReader, Metrics
+from engine.spec.generator_config import TransformerConfig, VqvaeConfig
 from engine.stages import generator, prepare
 from engine.trainer import Trainer
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine.spec.config import ClassifierConfig
+from engine.spec.classifier_config import ClassifierConfig
 
 if TYPE_CHECKING:
     from engine.classifiers.base import Classifier

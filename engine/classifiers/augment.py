@@ -4,21 +4,30 @@ from typing import Final
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 ORIENTATIONS: Final = 8
 """Of a square patch: four turns, each seen from both sides."""
 STAINS: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 """Optical densities of red, green and blue of haematoxylin, eosin and a third stain (Ruifrok & Johnston 2001)."""
+_REACH: Final = 4
+"""Pixels to each side that a blur looks at: beyond twice the largest standard deviation there is."""
+_SHARP: Final = 0.1
+"""A standard deviation that changes nothing: the next pixel has a weight of exp(-50)."""
 _DARKEST: Final = 1 / 512
 """Transmission taken for none at all: less than half a grey level, so that no byte changes by it."""
 
 
-def augment(images: Tensor, flips: bool, jitter: float) -> Tensor:
-    """Each patch in one of its eight orientations, and with its colours shifted, where asked for."""
+def augment(images: Tensor, flips: bool, jitter: float, blur: float, noise: float) -> Tensor:
+    """Each patch in one of its eight orientations, with its colours shifted, blurred and noisy, where asked for."""
     if flips:
         images = dihedral(images, torch.randint(0, ORIENTATIONS, (len(images),), device=images.device))
     if jitter:
         images = shift_colours(images, jitter)
+    if blur:
+        images = blurred(images, blur * torch.rand(len(images), device=images.device))
+    if noise:
+        images = noisy(images, noise * torch.rand(len(images), device=images.device))
     return images
 
 
@@ -35,6 +44,24 @@ def shift_colours(images: Tensor, amount: float) -> Tensor:
     shape = (len(images), images.shape[1], 1, 1)
     gain, offset = (torch.empty(shape, device=images.device).uniform_(-amount, amount) for _ in range(2))
     return (images * (1 + gain) + offset).clamp(-1, 1)
+
+
+def blurred(images: Tensor, sigma: Tensor) -> Tensor:
+    """Each image under a Gaussian with its own standard deviation in pixels (B,); borders are mirrored."""
+    channels = images.shape[1]
+    reach = min(_REACH, images.shape[-1] - 1)
+    places = torch.arange(-reach, reach + 1, device=images.device)
+    weights = torch.exp(-0.5 * (places / sigma[:, None].clamp_min(_SHARP)).square())
+    kernels = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None, None]
+    # Every channel of every image is a group of its own: one convolution for the batch.
+    planes = F.pad(images.flatten(0, 1)[None], [reach] * 4, mode="reflect")
+    across = F.conv2d(planes, kernels.to(images.dtype), groups=len(kernels))
+    return F.conv2d(across, kernels.mT.to(images.dtype), groups=len(kernels)).view_as(images)
+
+
+def noisy(images: Tensor, sigma: Tensor) -> Tensor:
+    """Each image with Gaussian noise of its own standard deviation (B,), in units of [-1, 1]; clamped."""
+    return (images + sigma[:, None, None, None] * torch.randn_like(images)).clamp(-1, 1)
 
 
 class StainJitter(nn.Module):

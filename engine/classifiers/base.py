@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from engine.classifiers.augment import augment
 from engine.generators.base import Loss, Model, Phase, parameters_of
-from engine.spec.config import ClassifierFitConfig
+from engine.spec.classifier_config import ClassifierFitConfig
 
 
 class Classifier(Model):
@@ -31,7 +31,8 @@ class Classifier(Model):
 
     def augment(self, images: Tensor) -> Tensor:
         """Images (B, 3, H, W) as they are trained on."""
-        return augment(images, flips=self.config.flips, jitter=self.config.colour_jitter)
+        config = self.config
+        return augment(images, config.flips, config.colour_jitter, config.blur, config.noise)
 
     def phases(self) -> tuple[Phase, ...]:
         betas = (self.config.beta1, self.config.beta2)

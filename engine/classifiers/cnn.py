@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from engine.classifiers.base import Classifier
 from engine.generators.blocks import deepest_shape, down
-from engine.spec.config import CnnConfig
+from engine.spec.classifier_config import CnnConfig
 
 
 class Cnn(Classifier):

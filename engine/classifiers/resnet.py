@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from engine.classifiers.augment import StainJitter
 from engine.classifiers.base import Classifier
 from engine.generators.base import Phase, adamw_phase
-from engine.spec.config import ResnetConfig
+from engine.spec.classifier_config import ResnetConfig
 
 _LEVELS = 4
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from engine.spec.config import GeneratorConfig
+from engine.spec.generator_config import GeneratorConfig
 
 if TYPE_CHECKING:
     from engine.generators.base import Generator

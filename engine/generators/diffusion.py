@@ -12,7 +12,7 @@ from engine.ema import Average
 from engine.generators.base import Generator, Loss, Phase, parameters_of
 from engine.generators.unet import UNet
 from engine.schedules import warm_cosine
-from engine.spec.config import DiffusionConfig
+from engine.spec.generator_config import DiffusionConfig
 
 SIGMA_MIN, SIGMA_MAX, RHO = 0.002, 80.0, 7.0
 SIGMA_DATA = 0.5

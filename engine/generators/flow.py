@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from engine.ema import Average
 from engine.generators.base import LatentPrior, Loss, Passes, Phase, adamw_phase
 from engine.generators.blocks import CLASSES, normal, one_hot
-from engine.spec.config import FlowConfig
+from engine.spec.generator_config import FlowConfig
 
 _WAVES = 32
 Velocity = Callable[[Tensor, float], Tensor]

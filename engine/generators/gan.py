@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from engine.generators.base import Generator, Loss, Phase, parameters_of
 from engine.generators.blocks import CLASSES, deepest_shape, down, normal, up
-from engine.spec.config import GanConfig
+from engine.spec.generator_config import GanConfig
 
 
 class GanGenerator(nn.Module):

@@ -6,7 +6,7 @@ from torch import Tensor
 from engine.generators.base import LatentGenerator, Loss, Phase
 from engine.generators.flow import Flow
 from engine.generators.vae import Vae
-from engine.spec.config import LatentFlowConfig, VaeConfig
+from engine.spec.generator_config import LatentFlowConfig, VaeConfig
 
 
 class LatentFlow(LatentGenerator):
@@ -19,6 +19,7 @@ class LatentFlow(LatentGenerator):
     def __init__(self, config: LatentFlowConfig, side: int) -> None:
         super().__init__()
         self.autoencoder = Vae(_autoencoder(config), side)
+        self.autoencoder.prior = None  # the flow stands in its place
         self.latent_prior: Flow = Flow(config.latent_prior, config.latent_dim)
 
     def phases(self) -> tuple[Phase, ...]:

@@ -8,8 +8,8 @@ from torch import Tensor
 from engine.gaussians import ClassGaussian, principal_components
 from engine.generators.base import Generator, Loss, Passes, Phase
 from engine.generators.blocks import normal
-from engine.spec.config import NullConfig
 from engine.spec.errors import ConfigError
+from engine.spec.generator_config import NullConfig
 
 
 class Null(Generator):

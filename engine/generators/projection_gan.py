@@ -12,7 +12,7 @@ from engine.generators.base import Generator, Loss, Phase, parameters_of
 from engine.generators.blocks import normal
 from engine.generators.diff_augment import diff_augment
 from engine.generators.residual import ProjectionDiscriminator, ResidualGenerator
-from engine.spec.config import ProjectionGanConfig
+from engine.spec.generator_config import ProjectionGanConfig
 
 _RISE = 0.05
 """Share of all steps in which the learning rates rise: the first slopes are steep."""

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from engine.ema import Average
 from engine.generators.base import LatentPrior, Loss, Passes, Phase, adamw_phase
 from engine.generators.blocks import CLASSES
-from engine.spec.config import TransformerConfig
 from engine.spec.errors import ConfigError
+from engine.spec.generator_config import TransformerConfig
 
 _WIDER: Final = 4
 """Hidden units of a block's second half, in its width."""

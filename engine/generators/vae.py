@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from engine.gaussians import ClassGaussian, ClassMixture
 from engine.generators.base import Generator, Loss, Passes, Phase, parameters_of
 from engine.generators.blocks import CLASSES, deepest_shape, down, label_planes, normal, one_hot, up
-from engine.spec.config import VaeConfig
+from engine.spec.generator_config import VaeConfig
 
 
 class Vae(Generator):

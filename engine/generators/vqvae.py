@@ -13,8 +13,8 @@ from engine.generators.base import LatentGenerator, Loss, Phase, parameters_of
 from engine.generators.quantiser import Quantiser, as_vectors
 from engine.generators.transformer import CodePrior
 from engine.schedules import warm_cosine
-from engine.spec.config import VqvaeConfig
 from engine.spec.errors import ConfigError
+from engine.spec.generator_config import VqvaeConfig
 
 _WIDEST = 4
 """Channels of the deepest levels, in those of the first."""

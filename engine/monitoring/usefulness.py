@@ -14,7 +14,8 @@ from engine.data.grouping import held_out
 from engine.data.patches import PatchSet
 from engine.monitoring.budget import step_work
 from engine.randomness import mix, permutation, seed_torch
-from engine.spec.config import CnnConfig, RunConfig, TrainingConfig
+from engine.spec.classifier_config import CnnConfig
+from engine.spec.config import RunConfig, TrainingConfig
 from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
 

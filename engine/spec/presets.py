@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from engine.spec.config import (
-    CnnConfig,
+from engine.spec.classifier_config import CnnConfig, ResnetConfig
+from engine.spec.config import RunConfig
+from engine.spec.errors import ConfigError
+from engine.spec.generator_config import (
     DiffusionConfig,
     GanConfig,
     GeneratorConfig,
     LatentFlowConfig,
     NullConfig,
     ProjectionGanConfig,
-    ResnetConfig,
-    RunConfig,
     VaeConfig,
     VqvaeConfig,
 )
-from engine.spec.errors import ConfigError
 from engine.spec.resolve import Tree, apply, read_toml
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-from engine.spec.config import ClassifierFitConfig, FitConfig, MonitoringConfig, RunConfig
+from engine.spec.classifier_config import ClassifierFitConfig
+from engine.spec.config import MonitoringConfig, RunConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.resolve import Tree, apply
 
 TRAIN_PATCHES = 2400

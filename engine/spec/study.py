@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from engine.spec.config import FitConfig, RunConfig
+from engine.spec.config import RunConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, find_preset
 from engine.spec.resolve import Tree

@@ -20,7 +20,7 @@ from engine.data.grouping import held_out
 from engine.data.patches import JoinedPatches, Patches, PatchSet
 from engine.fitting import Fit
 from engine.randomness import mix, permutation, seed_torch
-from engine.spec.config import ClassifierConfig
+from engine.spec.classifier_config import ClassifierConfig
 from engine.spec.errors import CheckpointError, ConfigError, DataError
 from engine.spec.events import Metrics
 from engine.spec.run_folder import RunFolder

@@ -186,7 +186,7 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
                 "Trained on reconstructions of training patches: what this autoencoder could teach at best, "
                 "a ceiling and not a generator's result."
             )
-        notes += synthesis.warnings(context.folder)
+        notes += synthesis.warnings(context)
     notes += choice_notes(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")

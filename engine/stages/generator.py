@@ -12,8 +12,9 @@ from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import fit_watched
 from engine.monitoring.samples import Samples, fit
 from engine.randomness import mix, seed_torch
-from engine.spec.config import FitConfig, GeneratorConfig
+from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
+from engine.spec.generator_config import GeneratorConfig
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
 from engine.stages.prepare import RealPatches

@@ -29,8 +29,6 @@ from engine.stages.prepare import RealPatches
 from engine.storage import sync, sync_tree
 
 STAGE = "synthesis"
-_COLLAPSED = 0.25
-"""Share of the real patches' diversity below which a class is called collapsed."""
 
 Tree = dict[str, Any]
 
@@ -52,7 +50,7 @@ def run(context: Context) -> None:
     shutil.rmtree(context.folder.synthetic, ignore_errors=True)
     partial.rename(context.folder.synthetic)
     sync(context.folder.path)
-    for warning in warnings(context.folder):
+    for warning in warnings(context):
         context.warn(STAGE, warning)
 
 
@@ -81,13 +79,13 @@ def diversity(synthetic: PatchSet, real: PatchSet) -> dict[str, float]:
     return shares(spreads(synthetic), spreads(real))
 
 
-def warnings(folder: RunFolder) -> list[str]:
+def warnings(context: Context) -> list[str]:
     """What to say of a set: what was found when it was taken, and classes whose patches are nearly all the same."""
-    manifest = _read_manifest(folder)
+    manifest = _read_manifest(context.folder)
     collapsed = [
         f"the generator has collapsed: its {word} patches differ from each other {share:.0%} as much as real ones do"
         for word, share in manifest["diversity"].items()
-        if share < _COLLAPSED
+        if share < context.config.monitoring.collapse_below
     ]
     return [*manifest.get("warnings", ()), *collapsed]
 
