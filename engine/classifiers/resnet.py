@@ -1,4 +1,4 @@
-"""A small pre-activation residual network, for patches of other stains than those that it has learnt from."""
+"""A small pre-activation residual network, for patches of other stains and sharpness than those it has learnt from."""
 
 from itertools import pairwise
 
@@ -14,11 +14,13 @@ _LEVELS = 4
 
 
 class Resnet(Classifier):
-    """Pre-activation ResNet (He et al. 2016, "Identity mappings"), trained with AdamW on flips and stains perturbed.
+    """Pre-activation ResNet (He et al. 2016, "Identity mappings"), trained with AdamW on altered patches.
 
     A stride-2 convolution, four levels of 24-48-96-192 channels by default, each but the first at half the side, the
     mean over places and Linear to one logit. Against the paper's networks: the first convolution has stride 2, as
-    patches of 64 pixels have more places than those of 32 and nuclei span several.
+    patches of 64 pixels have more places than those of 32 and nuclei span several. Patches are flipped, their stains
+    perturbed, blurred and made noisy: what a generator makes is blurred as real patches are not, and a classifier must
+    not go by that.
     """
 
     def __init__(self, config: ResnetConfig, side: int) -> None:

@@ -53,7 +53,7 @@ class CnnConfig(ClassifierFitConfig):
 
 
 class ResnetConfig(ClassifierFitConfig):
-    """Pre-activation residual network (He et al. 2016) with flips and stain augmentation."""
+    """Pre-activation residual network (He et al. 2016), trained on flips, stains perturbed, blur and noise."""
 
     kind: Literal["resnet"] = "resnet"
     epochs: int = Field(8, ge=1, le=100_000, description="Passes over the training patches.")
@@ -70,6 +70,12 @@ class ResnetConfig(ClassifierFitConfig):
         0.05, ge=0, le=1, description="AdamW's decay of the weights per unit of step size (Loshchilov & Hutter 2019)."
     )
     flips: bool = Field(True, description="Augment with the eight flips and quarter turns.")
+    blur: float = Field(
+        2.0, ge=0, le=2, description="Augment by Gaussian blur with a standard deviation of up to so many pixels."
+    )
+    noise: float = Field(
+        0.3, ge=0, le=1, description="Augment by Gaussian noise with a standard deviation of up to this, in [-1, 1]."
+    )
     stain_jitter: float = Field(
         0.2,
         ge=0,
