@@ -7,7 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from test_trainer import snapshot
-from torch import Tensor
+from torch import Tensor, nn
 from toys import CPU, same, toy_context, toy_patches
 
 from engine.classifiers.augment import dihedral
@@ -72,6 +72,47 @@ def test_each_class_is_drawn_from_where_its_latents_are() -> None:
     for label, mean in ((0, 0.0), (1, 10.0)):
         assert drawn[labels == label].mean(0).tolist() == pytest.approx([mean, 0], abs=0.5)
         assert drawn[labels == label].std(0).tolist() == pytest.approx([1.25**0.5, 9.25**0.5], rel=0.2)
+
+
+class Obedient(nn.Module):
+    """Moves every vector by one a unit of time where it is told the label, and not at all where it is not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[Tensor] = []
+
+    def forward(self, x: Tensor, time: Tensor, told: Tensor) -> Tensor:
+        self.told.append(told)
+        return told.sum(1, keepdim=True).expand_as(x)
+
+
+@pytest.mark.parametrize(("guidance", "calls"), [(1.0, 16), (2.5, 32), (0.0, 32)])
+def test_guidance_goes_beyond_what_the_label_alone_leads_to(guidance: float, calls: int) -> None:
+    flow = Flow(TOY.model_copy(update={"guidance": guidance}), 2)
+    obedient = Obedient()
+    flow.average.network = obedient
+    labels = torch.tensor([0, 1, 1])
+    moved = flow.draw(labels, rng_at(0)) - torch.randn(3, 2, generator=rng_at(0))
+    assert torch.allclose(moved, torch.full((3, 2), guidance), atol=1e-5)
+    assert len(obedient.told) == calls
+
+
+def test_some_latents_are_learned_without_their_label() -> None:
+    latents, labels = gaussian_latents()
+    for share in (0.0, 0.3):
+        flow = Flow(TOY.model_copy(update={"label_dropout": share}), 2)
+        flow.network = obedient = Obedient()  # type: ignore[assignment]
+        torch.manual_seed(0)
+        flow.loss("flow", latents, labels)
+        (told,) = obedient.told
+        kept = told.sum(1) == 1
+        assert 1 - kept.float().mean().item() == pytest.approx(share, abs=0.04)
+        assert torch.equal(told[kept].argmax(1), labels[kept]) and not told[~kept].any()
+
+
+def test_guidance_without_samples_of_no_label_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"set generator\.latent_prior\.label_dropout above 0"):
+        FlowConfig(guidance=2, label_dropout=0)
 
 
 def test_latents_are_those_of_every_patch_in_every_orientation() -> None:

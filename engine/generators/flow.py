@@ -20,7 +20,8 @@ class Flow(LatentPrior):
     """Conditional flow matching (Lipman et al. 2023) with straight paths (Liu et al. 2023), given the class.
 
     It learns Gaussians, mean and log variance side by side as (B, 2·D), by one draw of each per step. Vectors are
-    scaled to unit variance in every dimension. Times to train at are logit-normal (Esser et al. 2024).
+    scaled to unit variance in every dimension. Times to train at are logit-normal (Esser et al. 2024). Some are trained
+    without their label, so that samples may be guided away from what no label leads to (Ho & Salimans 2022).
     """
 
     mean: Tensor
@@ -54,7 +55,8 @@ class Flow(LatentPrior):
         z = mu + torch.randn_like(mu) * torch.exp(0.5 * log_var)
         data = (z - self.mean) / self.std
         noise, time = torch.randn_like(data), torch.randn(len(data), device=data.device).sigmoid()
-        velocity = self.network(between(noise, data, time), time, labels).float()
+        told = torch.rand(len(data), 1, device=data.device) >= self.config.label_dropout
+        velocity = self.network(between(noise, data, time), time, one_hot(labels) * told).float()
         loss = F.mse_loss(velocity, data - noise)
         return Loss(loss, {"flow_matching": loss})
 
@@ -63,10 +65,12 @@ class Flow(LatentPrior):
 
     def draw(self, labels: Tensor, rng: torch.Generator) -> Tensor:
         """One vector per label, (B, D)."""
+        told, guidance = one_hot(labels), self.config.guidance
 
         def velocity(x: Tensor, time: float) -> Tensor:
-            moving: Tensor = self.average(x, x.new_full((len(x),), time), labels)
-            return moving.float()
+            times = x.new_full((len(x),), time)
+            given: Tensor = self.average(x, times, told).float()
+            return given if guidance == 1 else torch.lerp(self.average(x, times, 0 * told).float(), given, guidance)
 
         noise = normal(len(labels), self._size, rng, labels.device)
         return self.mean + self.std * heun(velocity, noise, self.config.sampling_steps)
@@ -88,11 +92,11 @@ class VelocityNet(nn.Module):
         self.offset = nn.Parameter(torch.zeros(2 * width))
         self.last = nn.Linear(width, size)
 
-    def forward(self, x: Tensor, time: Tensor, labels: Tensor) -> Tensor:
-        """Vectors (B, D), times in [0, 1] (B,) and labels (B,) to velocities (B, D)."""
+    def forward(self, x: Tensor, time: Tensor, told: Tensor) -> Tensor:
+        """Vectors (B, D), times in [0, 1] (B,) and labels one-hot (B, CLASSES), or 0 for none, to velocities (B, D)."""
         angles = time[:, None] * torch.logspace(0, 6, _WAVES, base=2.0, device=time.device)
         waves = torch.cat([angles.cos(), angles.sin()], dim=1)
-        condition = self.condition(F.silu(self.from_time(waves) + self.from_label(one_hot(labels))))
+        condition = self.condition(F.silu(self.from_time(waves) + self.from_label(told)))
         x = self.first(x)
         for block in self.blocks:
             x = block(x, condition)

@@ -206,8 +206,25 @@ class FlowConfig(FitConfig):
         0.999, ge=0, lt=1, description="Decay per step of the averaged weights that latents are sampled with."
     )
     sampling_steps: int = Field(40, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
+    label_dropout: float = Field(0.1, ge=0, lt=1, description="Share of latents that are learned without their label.")
+    guidance: float = Field(
+        1.0,
+        ge=0,
+        le=10,
+        description="How far samples are led by their label (Ho & Salimans 2022): 1 for as far as it leads, more for "
+        "samples of clearer class and less diversity.",
+    )
 
     quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 100, "batch_size": 256, "width": 384})
+
+    @model_validator(mode="after")
+    def _guidance_needs_to_know_what_no_label_leads_to(self) -> Self:
+        if self.guidance != 1 and not self.label_dropout:
+            raise ValueError(
+                "guidance leads away from samples of no label, and none is learned without: "
+                "set generator.latent_prior.label_dropout above 0 or generator.latent_prior.guidance to 1"
+            )
+        return self
 
 
 class LatentFlowConfig(FitConfig):
