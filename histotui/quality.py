@@ -9,7 +9,7 @@ from engine.spec.run_folder import RunFolder
 from histotui.formats import NOTHING, count, number, table
 from histotui.text import clean_line
 
-_ROWS = (
+MEASURES = (
     ("Fréchet distance", "frechet"),
     ("kernel distance", "kernel"),
     ("  ± error", "kernel_error"),
@@ -52,10 +52,11 @@ def _tables(sheet: QualitySheet) -> Iterator[tuple[str, ...]]:
 def _table(rows: Sequence[Comparison]) -> list[str]:
     header = ["", *(word for row in rows for word in (clean_line(row.of).removesuffix(" classes"), "floor"))]
     sides = [side for row in rows for side in (row.synthetic, row.floor)]
-    return table(header, [[label, *(_cell(side, name) for side in sides)] for label, name in _ROWS])
+    return table(header, [[label, *(shown(side, name) for side in sides)] for label, name in MEASURES])
 
 
-def _cell(side: Measures, name: str) -> str:
+def shown(side: Measures, name: str) -> str:
+    """A measure as a table has it."""
     value = getattr(side, name)
     return number(value, _DIGITS) if name in _DISTANCES else _share(value)
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from fake_engine import score
 from PIL import Image
+from quality_samples import SHEET
 from scored_runs import from_pixels, write_sources, write_tested_run
 from workbench import Bench
 
@@ -21,12 +22,13 @@ from engine.progress import silent
 from engine.spec.config import RunConfig
 from engine.spec.events import EventWriter, Metrics, RunFinished, RunStarted
 from engine.spec.presets import PRESETS
+from engine.spec.quality import write_quality
 from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
 from engine.spec.study import REAL, Part, Row
 from histotui.repeating import Spread
 from histotui.store import RunStore
-from histotui.study import records, sections, words, writing
+from histotui.study import likeness, records, sections, words, writing
 from histotui.study.document import Code, Document, Gallery, Heading, Items, Picture, Prose, Table
 from histotui.study.keys import key_of
 from histotui.study.looking import look
@@ -36,6 +38,16 @@ from histotui.study.planning import Plan, Wish, plan
 from histotui.study.results import Difference, Result, Results, results, wanted_tests
 
 HOSTILE = '<img src="http://evil/x"> | `a` \x1b[31m'
+PAIRS = (
+    ("158", "1.34"),
+    ("5.48", "0.019"),
+    ("0.375", "0.923"),
+    ("0.029", "0.961"),
+    ("0.099", "0.788"),
+    ("0.016", "0.810"),
+    ("0.999", "0.612"),
+)
+"""Measures of the made-up record and their floors, as they are written."""
 VOID = {"meta", "img", "line", "rect", "circle", "polyline", "br"}
 
 
@@ -290,6 +302,26 @@ class TestParts:
         all_ = Results(look(rows, RunStore(bench.runs)), ("cnn",), made)
         (table,) = (block for block in sections.ceiling_section(all_) if isinstance(block, Table))
         assert table.rows == (("reconstructions of vae-100", "cnn", "0.900", "0.500"),)
+
+    def test_quality_is_that_of_the_first_seed_whichever_classifier_measured_it(self, bench: Bench) -> None:
+        asked = asked_for(bench, "baseline", "null", "vae-100", seeds=2)
+        kinds = [(row, kind) for row in ("baseline", "null", "vae-100") for kind in ("cnn", "resnet")]
+        write_all(bench, asked, {kind: [0.8, 0.8] for kind in kinds})
+        seen = found(bench, asked)
+        assert list(likeness.quality_section(seen)) == []
+        for row, kind in (("null", "resnet"), ("vae-100", "cnn")):
+            result = seen.get(row, kind)
+            assert result is not None
+            write_quality(result.runs[0].folder.quality, SHEET)
+            result.runs[1].folder.quality.write_text("damaged", encoding="utf-8")
+        blocks = list(likeness.quality_section(seen))
+        titles = [block.text for block in blocks if isinstance(block, Heading)]
+        assert titles == ["Likeness to real patches", "random convolutions", "cnn trained on real", "Copies"]
+        spaces = [block for block in blocks if isinstance(block, Table)]
+        vae, null = spaces[0].rows
+        assert null == ("null", "2,000", *(f"{bad} ({floor})" for bad, floor in PAIRS))
+        assert vae[1:] == null[1:] and vae[0] == "vae-100"
+        assert spaces[2].rows[1] == ("null", "12.4%", "0.2%", "copies")
 
     def test_durations_are_means_over_seeds(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", seeds=2)

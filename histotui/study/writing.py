@@ -10,7 +10,7 @@ from histotui.ask import ask, hide_progress
 from histotui.comparison import doubts
 from histotui.disk import storage_errors, write_whole
 from histotui.formats import table
-from histotui.study import records, sections
+from histotui.study import likeness, records, sections
 from histotui.study.document import Block, Document, Prose
 from histotui.study.looking import Findings
 from histotui.study.markdown import IMAGES, as_markdown, as_table, picture_files
@@ -88,6 +88,7 @@ def _blocks(found: Results) -> Iterator[Block]:
         sections.detail_section,
         sections.roc_section,
         sections.confusion_section,
+        likeness.quality_section,
         records.training_section,
         sections.missing_section,
         records.duration_section,
