@@ -21,7 +21,7 @@ from engine.pipeline import remaining, run_stages
 from engine.randomness import generator as rng_at
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, DataError
-from engine.spec.events import EventReader, EventWriter, ImageSaved
+from engine.spec.events import EventReader, EventWriter, ImageSaved, Metrics
 from engine.spec.generator_config import LatentFlowConfig, VaeConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds
@@ -37,6 +37,7 @@ SMALL: dict[str, Any] = {
     "classifier": {"epochs": 1, "batch_size": 8, "channels": 2},
     "training": {"threads": 1},
 }
+TINY_FLOW: dict[str, Any] = {"generator": {"latent_prior": {"epochs": 1, "batch_size": 8, "width": 8, "blocks": 1}}}
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +126,30 @@ def test_the_set_is_each_training_patch_with_its_label_and_every_record_says_so(
     (reconstructed,), (real,) = mine.validation.parts, theirs.validation.parts
     assert np.array_equal(train.rows[reconstructed.rows], real.rows)
     assert mine.validation_word == "synthetic_validation"
+
+
+def trained_here(run: Context) -> bool:
+    return any(
+        isinstance(event, Metrics) and event.stage == "generator" for event in EventReader(run.folder.events).read()
+    )
+
+
+def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_patches(tmp_path: Path) -> None:
+    ceiling = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW])
+    alone = finished(tmp_path / "alone" / "one", ceiling)
+    samples = finished(tmp_path / "runs" / "one", apply(ceiling, [{"synthesis": {"reconstruct": False}}]))
+    assert trained_here(alone) and trained_here(samples)
+    for name, changes, taken in (
+        ("same", {"generator": {"latent_prior": {"epochs": 2}}}, True),
+        ("longer", {"generator": {"epochs": 2}}, False),
+        ("other", {"seed": 1}, False),
+        ("fewer", {"data": {"train_share": 0.5}}, False),
+        ("samples", {"synthesis": {"reconstruct": False}}, False),
+    ):
+        run = finished(tmp_path / "runs" / name, apply(ceiling, [changes]))
+        assert trained_here(run) is not taken, name
+        again = np.array_equal(synthesis.load(run.folder).images, synthesis.load(alone.folder).images)
+        assert again is taken, name
 
 
 def test_reconstructions_need_no_prior(tmp_path: Path) -> None:

@@ -1,20 +1,25 @@
 """generator: the generator trained on the real training patches."""
 
+from functools import partial
 from typing import Any, Final
 
 from engine.batches import TrainingBatches
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
+from engine.earlier_runs import circumstances, taken_from_earlier
 from engine.fitting import Fit
 from engine.generators import build_generator
 from engine.generators.base import Generator, LatentGenerator
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import fit_watched
 from engine.monitoring.samples import Samples, fit
+from engine.narration import tell
 from engine.randomness import mix, seed_torch
+from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.generator_config import GeneratorConfig
+from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
 from engine.stages.prepare import RealPatches
@@ -31,8 +36,16 @@ def is_complete(folder: RunFolder) -> bool:
 def run(context: Context) -> None:
     """Train for the configured epochs, compute what takes all patches at once; the last state is the result.
 
-    With `monitoring.generator_choice` the weights of an earlier epoch may be taken instead.
+    With `monitoring.generator_choice` the weights of an earlier epoch may be taken instead. Where reconstructions are
+    asked for, networks that an earlier run has trained just so are taken as they are.
     """
+    checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
+    # What has begun here is finished here, so that a resumed run ends as it would have.
+    may_take = context.config.synthesis.reconstruct and not checkpoints.has_begun
+    if may_take and (found := taken_from_earlier(context, partial(_same_networks, context.config))):
+        tell(f"{STAGE}: takes the networks of {found.meta['run']}, which were trained with the same settings")
+        checkpoints.save_final(found)
+        return
     config, real = generator_config(context), prepare.load(context)
     seed = mix(context.config.seed, STAGE)
     seed_torch(context.device, seed, "weights")
@@ -42,7 +55,21 @@ def run(context: Context) -> None:
     fit(context, STAGE, model, real.train, context.reporter(STAGE))
     if not meta:
         SampleGrids(context, STAGE, Samples(context, STAGE, model, real.train), 0).save(0, "samples")
-    CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.state_dict(), meta))
+    checkpoints.save_final(State(model.state_dict(), meta))
+
+
+def _same_networks(config: RunConfig, folder: RunFolder) -> State | None:
+    """The networks that a run has trained, if they are what this config would train."""
+    if not is_complete(folder) or _recipe(load_config(folder.config)) != _recipe(config):
+        return None
+    state = CheckpointFolder(folder.checkpoints / STAGE).load_final()
+    return State(state.tensors, {"run": folder.id} | dict(state.meta))
+
+
+def _recipe(config: RunConfig) -> tuple[object, ...]:
+    """Everything that decides the networks, the data's content aside."""
+    own = {} if config.generator is None else config.generator.model_dump(exclude={PRIOR_STAGE})
+    return own, config.monitoring, circumstances(config)
 
 
 def _train(context: Context, model: Generator, config: FitConfig, real: RealPatches) -> dict[str, Any]:
