@@ -1,9 +1,7 @@
 """What is looked at while a generator trains: usefulness, diversity, what both may cost, and what is chosen by them."""
 
 import json
-import os
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from test_engine import make_run
+from test_engine import edges, make_run  # noqa: F401
 from test_resume_generators import TRAINED, differing
 from test_resume_generators import ends as ends_of
 from test_resume_generators import make_run as make_toy_run
@@ -176,19 +174,6 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "step_work", lambda trainer: 1e15)
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of the test's own, and the process's signals and umask as they were."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
-    mask = os.umask(0o077)
-    yield
-    os.umask(mask)
-    for number, handler in handlers:
-        signal.signal(number, handler)
-
-
 def metrics_of(run: RunFolder) -> list[Metrics]:
     return [event for event in EventReader(run.events).read() if isinstance(event, Metrics)]
 
@@ -261,7 +246,6 @@ def test_without_both_classes_there_is_no_validation() -> None:
 # What is never touched
 
 
-@pytest.mark.usefixtures("cache")
 @pytest.mark.parametrize("kind", TRAINED)
 def test_weights_are_the_same_looked_at_or_not(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     counted: list[float] = []
@@ -601,7 +585,7 @@ def test_a_choice_without_validation_patches_is_refused(tmp_path: Path) -> None:
         each.fit.run()
 
 
-@pytest.mark.usefixtures("roomy", "cache")
+@pytest.mark.usefixtures("roomy")
 @pytest.mark.parametrize("choice", ["last", "usefulness"])
 def test_the_record_says_which_epoch_was_taken_and_why(tmp_path: Path, choice: str) -> None:
     monitoring = {"generator_choice": choice, "patches": 32, "collapse_below": 0.0}
@@ -619,7 +603,7 @@ def test_the_record_says_which_epoch_was_taken_and_why(tmp_path: Path, choice: s
         assert meta["chosen_epoch"] == max(curve, key=lambda epoch: (curve[epoch], -epoch))
 
 
-@pytest.mark.usefixtures("roomy", "cache")
+@pytest.mark.usefixtures("roomy")
 def test_what_needs_a_later_stage_is_looked_at_there(tmp_path: Path) -> None:
     small = {"width": 8, "blocks": 1, "sampling_steps": 2}
     brief = {"epochs": 2, "batch_size": 8, "latent_prior": {"epochs": 2, "batch_size": 8, **small}}
