@@ -26,6 +26,7 @@ th,td{padding:.3rem .7rem;border-bottom:1px solid var(--line);text-align:left;ve
 th{font-weight:600;color:var(--faint);vertical-align:bottom}
 td.n,th.n{text-align:right;white-space:nowrap}
 td:first-child{white-space:nowrap}
+td:last-child:not(.n){min-width:11rem}
 tr.strong td{background:var(--band);font-weight:600}
 .gallery{display:flex;flex-wrap:wrap;gap:1.25rem 1.5rem;margin:.75rem 0;align-items:flex-start}
 figure{margin:0;max-width:100%}
@@ -91,7 +92,7 @@ def _cell(tag: str, text: str, numeric: bool) -> Markup:
 def _is_numeric(cells: list[str]) -> bool:
     """Whether a column is of numbers, with what belongs to them."""
     filled = [cell for cell in cells if cell not in ("", NOTHING)]
-    return bool(filled) and all(cell[:1].isdigit() or cell[:1] in "+-−[<" for cell in filled)
+    return bool(filled) and all(cell[:1].isdigit() or cell[:1] in "+-−±[<" for cell in filled)
 
 
 def _figure(picture: Picture, caption: bool) -> Markup:
