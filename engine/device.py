@@ -14,7 +14,7 @@ from engine.spec.config import TrainingConfig
 from engine.spec.errors import DeviceError
 
 _BFLOAT16: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
-"""What Linux calls the instructions, on x86 and on ARM; without them bfloat16 is slower than float32."""
+"""What Linux calls the instructions for it, on x86 and on ARM."""
 
 
 def choose_device(name: str) -> torch.device:

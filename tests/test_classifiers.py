@@ -149,7 +149,7 @@ def test_half_precision_around_it_does_not_coarsen_the_stains() -> None:
 
 @pytest.mark.parametrize(("strength", "kept"), [(0.0, True), (0.2, False)])
 def test_the_strength_decides_whether_stains_change(strength: float, kept: bool) -> None:
-    model = build_classifier(ResnetConfig(channels=2, flips=False, blur=0, noise=0, stain_jitter=strength), 16)
+    model = build_classifier(PLAIN["resnet"].model_copy(update={"stain_jitter": strength}), 16)
     images = torch.rand(4, 3, 16, 16) * 2 - 1
     assert torch.equal(model.augment(images), images) is kept
 

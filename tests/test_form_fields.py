@@ -28,6 +28,8 @@ from histotui.form_fields import (
 )
 from histotui.widgets.config_form import ConfigForm
 
+PARTS = ("data", "generator", "synthesis", "classifier", "evaluation", "quality", "training", "monitoring")
+
 
 def fields_of(config: RunConfig) -> dict[str, FormField]:
     return {entry.path: entry for entry in form_fields(dump(config))}
@@ -50,36 +52,13 @@ def test_every_setting_has_a_field_but_the_preset_and_the_constants() -> None:
     config = PRESETS["gan-bce"].config
     paths = set(fields_of(config))
     tree = dump(config)
-    wanted = {
-        f"{section}.{name}"
-        for section in (
-            "data",
-            "generator",
-            "synthesis",
-            "classifier",
-            "evaluation",
-            "quality",
-            "training",
-            "monitoring",
-        )
-        for name in tree[section]
-    }
+    wanted = {f"{section}.{name}" for section in PARTS for name in tree[section]}
     wanted = (wanted - {"data.tissue"}) | {f"data.tissue.{name}" for name in tree["data"]["tissue"]}
     assert paths == wanted | {"seed", "device"}
 
 
 def test_sections_are_the_config_s_parts() -> None:
-    assert sections() == (
-        "data",
-        "generator",
-        "synthesis",
-        "classifier",
-        "evaluation",
-        "quality",
-        "training",
-        "monitoring",
-        "run",
-    )
+    assert sections() == (*PARTS, "run")
     found = [entry.section for entry in form_fields(dump(PRESETS["vae-100"].config))]
     assert tuple(dict.fromkeys(found)) == sections()
 

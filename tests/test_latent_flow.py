@@ -112,7 +112,7 @@ def test_some_latents_are_learned_without_their_label() -> None:
 
 def test_guidance_without_samples_of_no_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"set generator\.latent_prior\.label_dropout above 0"):
-        FlowConfig(guidance=2, label_dropout=0)
+        FlowConfig(guidance=2)
 
 
 def test_latents_are_those_of_every_patch_in_every_orientation() -> None:

@@ -11,7 +11,7 @@ ORIENTATIONS: Final = 8
 STAINS: Final = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11), (0.27, 0.57, 0.78))
 """Optical densities of red, green and blue of haematoxylin, eosin and a third stain (Ruifrok & Johnston 2001)."""
 _REACH: Final = 4
-"""Pixels to each side that a blur looks at: beyond twice the largest standard deviation there is."""
+"""Pixels to each side that a blur looks at: twice the largest standard deviation that may be asked for."""
 _SHARP: Final = 0.1
 """A standard deviation that changes nothing: the next pixel has a weight of exp(-50)."""
 _DARKEST: Final = 1 / 512
@@ -52,11 +52,11 @@ def blurred(images: Tensor, sigma: Tensor) -> Tensor:
     reach = min(_REACH, images.shape[-1] - 1)
     places = torch.arange(-reach, reach + 1, device=images.device)
     weights = torch.exp(-0.5 * (places / sigma[:, None].clamp_min(_SHARP)).square())
-    kernels = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)[:, None, None]
+    kernels = (weights / weights.sum(1, keepdim=True)).to(images.dtype).repeat_interleave(channels, 0)[:, None, None]
     # Every channel of every image is a group of its own: one convolution for the batch.
     planes = F.pad(images.flatten(0, 1)[None], [reach] * 4, mode="reflect")
-    across = F.conv2d(planes, kernels.to(images.dtype), groups=len(kernels))
-    return F.conv2d(across, kernels.mT.to(images.dtype), groups=len(kernels)).view_as(images)
+    across = F.conv2d(planes, kernels, groups=len(kernels))
+    return F.conv2d(across, kernels.mT, groups=len(kernels)).view_as(images)
 
 
 def noisy(images: Tensor, sigma: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class TrainingConfig(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto",
         description="Arithmetic of the forward pass; `auto` is bfloat16 on CUDA. A processor that has instructions for "
-        "it, as doctor says, takes about half the time with bfloat16.",
+        "it, as doctor says, is faster with bfloat16.",
     )
     compile: bool = Field(False, description="Compile the loss with torch.compile.")
     deterministic: bool = Field(True, description="Same result for the same seed, device and thread count.")

@@ -206,7 +206,9 @@ class FlowConfig(FitConfig):
         0.999, ge=0, lt=1, description="Decay per step of the averaged weights that latents are sampled with."
     )
     sampling_steps: int = Field(40, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
-    label_dropout: float = Field(0.1, ge=0, lt=1, description="Share of latents that are learned without their label.")
+    label_dropout: float = Field(
+        0.0, ge=0, lt=1, description="Share of latents that are learned without their label, which guidance needs."
+    )
     guidance: float = Field(
         1.0,
         ge=0,
