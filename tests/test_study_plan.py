@@ -88,6 +88,29 @@ class TestRows:
         with pytest.raises(ConfigError, match="--rows plain: it has no generator"):
             select(["plain"], all_rows())
 
+    def test_a_row_may_change_its_generator(self, store: RunStore) -> None:
+        (row,) = select(["null~components=7"], all_rows())
+        assert (row.part, row.preset, row.settings) == (Part.ABLATION, "null", ("components=7",))
+        assert row.changes == {"generator": {"components": 7}}
+        assert {row.part for row in select(["ablation"], all_rows())} == {Part.ABLATION}
+        for each in select(["ablation"], all_rows()):
+            assert planned(store, rows=(each.name,)).rows[-1] == each
+
+    @pytest.mark.parametrize(
+        ("word", "said"),
+        [
+            ("nul~components=7", "did you mean null"),
+            ("baseline~epochs=7", "it has no generator"),
+            ("null~kind=vae", "another kind is another generator"),
+            ("null~components", "write it as field=value"),
+            ("null~component=7", "did you mean generator.components"),
+            ("null~components=0", "generator.components"),
+        ],
+    )
+    def test_changes_of_a_generator_that_cannot_be_are_named(self, store: RunStore, word: str, said: str) -> None:
+        with pytest.raises(ConfigError, match=said):
+            planned(store, rows=(word,))
+
     def test_a_name_says_what_is_trained_on(self) -> None:
         assert Row(Part.AUGMENTATION, "null", Share(0.01), 0.5).name == "null@0.01+0.5"
         assert Row(Part.AUGMENTATION, REAL, Share(tumour=0.1)).name == "baseline@rare-0.1"
@@ -172,6 +195,25 @@ class TestConfigs:
         assert own.template.synthesis.reconstruct and own.template.synthesis.ratio == 1
         assert borrowed.maker == own.template and not borrowed.template.synthesis.reconstruct
         assert planned(store, "synthesis.ratio=2", rows=("vae-matched",)).cells[0].template.synthesis.ratio == 2
+
+    def test_a_changed_generator_is_beside_itself_unchanged(self, store: RunStore) -> None:
+        changed = "vae-matched~kl_weight=0.05~epochs=90"
+        changes = ("generator.kl_weight=3", f"{changed}:generator.beta1=0.25", "vae-matched:generator.beta2=0.75")
+        found = {cell.kind: cell for cell in planned(store, *changes, rows=(changed,), quick=True).cells}
+        assert [row for row, _ in found] == ["vae-matched"] * 2 + [changed] * 2
+        trees = [dump(found[row, "cnn"].template)["generator"] for row in ("vae-matched", changed)]
+        asked = ("kl_weight", "epochs", "beta1", "beta2")
+        assert [[tree[name] for name in asked] for tree in trees] == [[3, 10, 0.5, 0.75], [0.05, 90, 0.25, 0.75]]
+        assert found[changed, "resnet"].maker == found[changed, "cnn"].template
+
+    def test_rows_that_come_to_the_same_share_their_runs(self, bench: Bench, store: RunStore) -> None:
+        asked = planned(store, rows=("vae-100", "vae-matched~prior=standard~conditional=true"))
+        same = [cell for cell in asked.cells if cell.yardstick == "cnn" and cell.row.name != "vae-matched"]
+        write_cell(bench, same[0], 1)
+        assert same[0].row != same[1].row and same[0].key == same[1].key
+        fates = {finding.cell.kind: finding.fate for finding in look(asked, store).found}
+        assert [fates[cell.kind] for cell in same] == ["done", "done"]
+        assert fates["vae-matched", "cnn"] == "to do"
 
     def test_quick_gives_way_to_set(self, store: RunStore) -> None:
         found = {cell.kind: cell.template for cell in planned(store, "vae-100:generator.epochs=77", quick=True).cells}

@@ -285,6 +285,7 @@ class TestParts:
             sections.augmentation_section,
             sections.curve_section,
             sections.ceiling_section,
+            sections.ablation_section,
             sections.roc_section,
             sections.confusion_section,
             records.sample_section,
@@ -302,6 +303,19 @@ class TestParts:
         all_ = Results(look(rows, RunStore(bench.runs)), ("cnn",), made)
         (table,) = (block for block in sections.ceiling_section(all_) if isinstance(block, Table))
         assert table.rows == (("reconstructions of vae-100", "cnn", "0.900", "0.500"),)
+
+    def test_a_changed_generator_is_compared_with_itself_unchanged(self, bench: Bench) -> None:
+        changed = "null~components=7"
+        asked = asked_for(bench, changed, seeds=2)
+        aucs = {("null", "cnn"): [0.6, 0.6], (changed, "cnn"): [0.7, 0.8], ("null", "resnet"): [0.5, 0.5]}
+        write_all(bench, asked, aucs)
+        (table,) = (block for block in sections.ablation_section(found(bench, asked)) if isinstance(block, Table))
+        assert table.header == ("generator", "changed", "AUC, resnet", "to the preset", "AUC, cnn", "to the preset")
+        plain, other = table.rows
+        assert plain[:2] == ("null", "–") and plain[3] == plain[5] == "–" and plain[4].startswith("0.600 ± 0.000")
+        assert other[:4] == ("null", "components=7", "not run yet (2 seeds)", "–")
+        assert other[4].startswith("0.750 ± 0.071") and other[5] == "+0.150 [+0.140, +0.160], p = 0.001"
+        assert table.strong == {0}
 
     def test_quality_is_that_of_the_first_seed_whichever_classifier_measured_it(self, bench: Bench) -> None:
         asked = asked_for(bench, "baseline", "null", "vae-100", seeds=2)

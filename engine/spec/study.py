@@ -12,7 +12,7 @@ from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, Preset, find_preset
-from engine.spec.resolve import Tree
+from engine.spec.resolve import Tree, merge, parse_override
 
 REAL: Final = "baseline"
 """The row of classifiers that are trained on real patches alone."""
@@ -30,6 +30,20 @@ SMALLEST_BATCH: Final = 8
 """Patches of a batch where there are few."""
 RATIO: Final = 4.0
 """Synthetic patches for each real one where these are few."""
+CHANGE: Final = "~"
+"""Stands in a row's name before each setting in which its generator differs from the preset."""
+ABLATION: Final = (
+    "vae-matched~prior=standard~conditional=true",
+    "vae-matched~conditional=true",
+    "vae-matched~prior=mixture",
+    "vae-matched~likelihood=learned",
+    "vae-matched~likelihood=learned~pixel_noise=true",
+    "vae-matched~spectral_weight=1",
+    "vae-matched~kl_weight=0.05",
+    "vae-matched~latent_dim=256",
+    "vae-matched~kl_weight=0.05~latent_dim=256~channels=32",
+)
+"""What might make a plain VAE teach more or less; the first of them is the study's."""
 
 
 class Part(StrEnum):
@@ -39,6 +53,7 @@ class Part(StrEnum):
     CURVE = "curve"
     AUGMENTATION = "augmentation"
     CEILING = "ceiling"
+    ABLATION = "ablation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +101,17 @@ class Row:
     """Share of synthetic patches where they are trained on beside real ones; None where not."""
     ceiling: bool = False
     """Reconstructions of real patches in place of samples."""
+    settings: tuple[str, ...] = ()
+    """Settings of the generator in which it differs from its preset, as `name=value`."""
     why_not: str = ""
     """Why it is not run unless it is asked for by its name."""
 
     @property
     def name(self) -> str:
-        """What it is called in `--rows` and in tables, such as `null@0.01+0.5`."""
+        """What it is called in `--rows` and in tables, such as `null@0.01+0.5` or `vae-matched~prior=mixture`."""
         mixed = "" if self.proportion is None else f"+{self.proportion:g}"
-        return f"{self.preset}{'-ceiling' if self.ceiling else ''}{self.share.suffix}{mixed}"
+        changed = "".join(f"{CHANGE}{setting}" for setting in self.settings)
+        return f"{self.preset}{changed}{'-ceiling' if self.ceiling else ''}{self.share.suffix}{mixed}"
 
     @property
     def is_real(self) -> bool:
@@ -111,12 +129,21 @@ class Row:
         return None if self.proportion is None else Row(Part.AUGMENTATION, self.preset, self.share)
 
     @property
+    def unchanged(self) -> "Row | None":
+        """The row of its preset as it is, which it is compared with; None where it changes nothing."""
+        return Row(Part.TABLE, self.preset) if self.settings else None
+
+    @property
     def changes(self) -> Tree:
         """Settings in which it differs from its preset, those of the classifier left out."""
         synthesis: Tree = {"reconstruct": True} if self.ceiling else {}
         if self.has_own_ratio:
+            # A ceiling makes one patch of each.
             synthesis["ratio"] = 1.0 if self.ceiling else RATIO
-        parts = {"data": self.share.changes, "synthesis": synthesis}
+        generator: Tree = {}
+        for setting in self.settings:
+            generator = merge(generator, parse_override(setting))
+        parts = {"data": self.share.changes, "synthesis": synthesis, "generator": generator}
         return {name: part for name, part in parts.items() if part}
 
 
@@ -130,6 +157,7 @@ def all_rows(presets: Mapping[str, Preset] = PRESETS) -> tuple[Row, ...]:
         *_real_and_few(),
         *(row for preset in runnable if preset.study is None for row in _augmented(preset.name)),
         *(row for preset in runnable if preset.study is None for row in _ceiling(preset)),
+        *(_changed(name) for name in ABLATION),
     )
 
 
@@ -147,18 +175,35 @@ def select(words: Sequence[str], rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _meant(word: str, rows: Sequence[Row]) -> list[Row]:
+    if CHANGE in word:
+        return [_changed(word)]
     named = [row for row in rows if row.name == (REAL if word in YARDSTICKS else word)]
     if named:
         return [replace(row, why_not="") for row in named]
     if found := [row for row in rows if row.part == word or fnmatch.fnmatchcase(row.name, word)]:
         return found
+    return [Row(Part.TABLE, _with_generator(word, word, [*Part, *(row.name for row in rows)]))]
+
+
+def _changed(word: str) -> Row:
+    """The row of a preset whose generator is changed, such as `vae-matched~prior=mixture`."""
+    preset, *settings = word.split(CHANGE)
+    for setting in settings:
+        if setting.partition("=")[0].strip() == "kind":
+            raise ConfigError(f"--rows {word}: another kind is another generator; name a preset of it")
+        parse_override(setting)
+    return Row(Part.ABLATION, _with_generator(preset, word, PRESETS), settings=tuple(settings))
+
+
+def _with_generator(name: str, word: str, known: Iterable[str]) -> str:
+    """The name of a preset if it has a generator; else ConfigError about `word`."""
     try:
-        preset = find_preset(word)
+        preset = find_preset(name)
     except ConfigError:
-        raise ConfigError(f"--rows {word}: {_nearest(word, [*Part, *(row.name for row in rows)])}") from None
+        raise ConfigError(f"--rows {word}: {_nearest(name, known)}") from None
     if preset.config.generator is None:
         raise ConfigError(f"--rows {word}: it has no generator; {REAL} is the row of real patches")
-    return [Row(Part.TABLE, preset.name)]
+    return preset.name
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

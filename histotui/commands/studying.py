@@ -35,12 +35,14 @@ def study(
     A row is a generator; each is run with N seeds and judged by two classifiers, the study's and a ResNet, which shares
     the synthetic patches. Runs that have finished before are taken as they are, whoever made them; those that were
     stopped, failed or lost are resumed. Ctrl-C stops the run at work with a checkpoint, and the same command goes on.
-    A run that fails is noted in the tables. --rows knows the parts table, curve, augmentation and ceiling too.
+    A run that fails is noted in the tables. --rows knows the parts table, curve, augmentation, ceiling and ablation
+    too, and presets with settings of their generator changed, which stand beside the preset as it is.
 
     \b
     histotui study --quick --rows table --seeds 1
     histotui study --data ~/pcam --set classifier.epochs=20 --set resnet:classifier.epochs=8
     histotui study --data ~/pcam --rows baseline,null,vae-100 --set vae-100:generator.epochs=20 --dry-run
+    histotui study --data ~/pcam --rows 'vae-matched~prior=mixture,vae-matched~likelihood=learned~pixel_noise=true'
 
     The report is report.html in one file, report.md with its pictures beside it, and table.md. Exit codes: 0 done,
     1 some runs failed, 2 usage or configuration, 3 environment, 75 stopped with a checkpoint, 130 interrupted.

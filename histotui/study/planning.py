@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -112,7 +113,7 @@ class Plan:
 
 def plan(wish: Wish, store: RunStore) -> Plan:
     """The study that was asked for; ConfigError names what is wrong with it."""
-    rows = _with_makers(select(wish.rows, all_rows()))
+    rows = _with_company(select(wish.rows, all_rows()))
     kinds = list(yardsticks())
     overrides = [
         _Override.read(text, {name for row in rows for name in (row.name, row.preset)}, kinds)
@@ -122,16 +123,15 @@ def plan(wish: Wish, store: RunStore) -> Plan:
     first = [cell for row in rows if not row.why_not for cell in settler.cells(row)]
     _refuse_idle(overrides, [cell.template for cell in first])
     by_seed = zip(*(list(_seeded(cell, wish.seeds)) for cell in first), strict=True)
-    cells = {cell.key: cell for seed in by_seed for cell in seed}
     source = first[0].template.data.source if first else wish.data or "tissue"
-    return Plan(wish, rows, tuple(cells.values()), source)
+    return Plan(wish, rows, tuple(chain.from_iterable(by_seed)), source)
 
 
-def _with_makers(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows, each after the one whose synthetic patches it takes."""
+def _with_company(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows, each after the one whose synthetic patches it takes or that it is compared with."""
     found: dict[str, Row] = {}
     for row in rows:
-        for each in filter(None, (row.maker, row)):
+        for each in filter(None, (row.maker, row.unchanged, row)):
             found.setdefault(each.name, each)
     return tuple(found.values())
 
@@ -152,32 +152,46 @@ class _Override:
     """A change of a setting, for all rows or for those called so."""
 
     text: str
-    tree: Tree
+    setting: str
+    """What it sets, without the name of those that it is for."""
     scope: str = ""
 
     @classmethod
     def read(cls, text: str, rows: Collection[str], kinds: Sequence[str]) -> "_Override":
         """`NAME:a.b=c` or `a.b=c`; ConfigError where nothing is called so, or the study itself sets it."""
-        before, colon, after = text.partition(":")
-        scope, setting = (before, after) if colon and "=" not in before else ("", text)
+        scope, setting = _scoped(text, (*rows, *kinds))
         if scope and scope not in (*rows, *kinds):
             raise ConfigError(f"--set {text}: {scope} is no row of this study and none of {', '.join(kinds)}")
-        override = cls(text, parse_override(setting), scope)
+        parse_override(setting)
+        override = cls(text, setting, scope)
         if override.path in _FIXED:
             raise ConfigError(f"--set {text}: rows differ in {override.path}; --rows and --data choose among them")
         return override
 
     @property
+    def tree(self) -> Tree:
+        """The change as a nested dict."""
+        return parse_override(self.setting)
+
+    @property
     def path(self) -> str:
         """The dotted path of the setting."""
-        return self.text.partition("=")[0].rpartition(":")[2].strip()
+        return self.setting.partition("=")[0].strip()
 
     def concerns(self, row: Row, kind: str, config: RunConfig) -> bool:
         """Whether it changes a run of this row with this classifier and, as yet, this config."""
-        # A ceiling makes one patch of each, and where real patches are few the row itself says how many are made.
-        if self.path == "synthesis.ratio" and row.has_own_ratio:
+        if self.path in dict(flatten(row.changes)):
             return False
         return self.scope in ("", row.name, row.preset, kind) and self.path in dict(flatten(dump(config)))
+
+
+def _scoped(text: str, names: Sequence[str]) -> tuple[str, str]:
+    """The name that a change is for, empty for all, and the change; a name may have a "=" in it, a value a ":"."""
+    for name in names:
+        if text.startswith(f"{name}:"):
+            return name, text[len(name) + 1 :]
+    before, colon, after = text.partition(":")
+    return (before, after) if colon and "=" not in before else ("", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +223,8 @@ class _Settler:
         judged = apply(base, [{"classifier": dump(judge)["classifier"] | _trained_on(row)}, row.changes, given])
         wanted = [each.tree for each in self.overrides if each.concerns(row, kind, judged)]
         asked = with_absolute_paths(apply(judged, wanted), self.store)
-        config = with_absolute_paths(quickened(asked, wanted), self.store) if self.wish.quick else asked
+        kept = [row.changes, *wanted]
+        config = with_absolute_paths(quickened(asked, kept), self.store) if self.wish.quick else asked
         named = {each.path for each in self.overrides if each.scope == row.name}
         return apply(config, _for_few(config, row, named))
 

@@ -1,4 +1,4 @@
-"""What the runs of a study come to: means and spreads over seeds, and tests against the floor and real patches."""
+"""What the runs of a study come to: means and spreads over seeds, and tests of rows against each other."""
 
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,6 +74,8 @@ class Result:
     means: Mapping[str, float] = field(default_factory=dict)
     over_floor: Difference | None = None
     over_real: Difference | None = None
+    over_unchanged: Difference | None = None
+    """To the preset as it is, where the row changes a setting of its generator."""
     by_real: Auc | None = None
     """With the epoch that real validation patches chose, which the protocol does not allow; None where none did."""
     worth: Worth | None = None
@@ -134,7 +136,7 @@ class Results:
 
 
 def wanted_tests(findings: Findings, yardsticks: Sequence[str]) -> list[tuple[RunSummary, RunSummary]]:
-    """The pairs of runs to be tested: each against the floor's and that on real patches, of its classifier and seed."""
+    """The pairs of runs to be tested: each against those of its classifier and seed that its row is compared with."""
     wanted: dict[Pair, tuple[RunSummary, RunSummary]] = {}
     for row in findings.plan.rows:
         for yardstick in yardsticks:
@@ -195,6 +197,7 @@ def _result(
         means,
         difference(FLOOR, row, yardstick),
         difference(_real_beside(row), row, yardstick),
+        None if row.unchanged is None else difference(row.unchanged.name, row, yardstick),
         Auc.of([score for run in result.runs for score in run.scores if score.get("role") == BY_REAL]),
     )
 
@@ -208,7 +211,8 @@ def _compared_with(row: Row) -> tuple[str, ...]:
     """The names of the rows that it is tested against."""
     floor = (FLOOR,) if row.part is Part.TABLE and not row.is_real and row.name != FLOOR else ()
     real = (_real_beside(row),) if row.name != _real_beside(row) else ()
-    return (*floor, *real)
+    unchanged = (row.unchanged.name,) if row.unchanged else ()
+    return (*floor, *real, *unchanged)
 
 
 def _real_beside(row: Row) -> str:

@@ -139,6 +139,33 @@ def ceiling_section(results: Results) -> Iterator[Block]:
     yield Table(("trained on", "classifier", "AUC", "AUC of its samples"), lines, _SPREAD)
 
 
+def ablation_section(results: Results) -> Iterator[Block]:
+    """Generators with a setting changed, beside themselves without."""
+    rows = results.rows(Part.ABLATION)
+    if not rows:
+        return
+    yield Heading("What makes a difference")
+    yield Prose("Each row changes settings of a generator's preset; differences are to the preset as it is.")
+    whole = [row for row in results.rows(Part.TABLE) if row.name in {each.preset for each in rows}]
+    ordered = [each for base in whole for each in (base, *(row for row in rows if row.preset == base.preset))]
+    leading = leading_first(results)
+    header = ("generator", "changed", *(name for each in leading for name in (f"AUC, {each}", "to the preset")))
+    lines = tuple(
+        (
+            row.preset,
+            ", ".join(row.settings) or NOTHING,
+            *(cell for each in leading for cell in _change_cells(results.get(row, each))),
+        )
+        for row in ordered
+    )
+    strong = frozenset(place for place, row in enumerate(ordered) if not row.settings)
+    yield Table(header, lines, f"{_SPREAD} {_TESTED}", strong)
+
+
+def _change_cells(result: Result | None) -> tuple[str, str]:
+    return words.auc(result), words.difference(result.over_unchanged if result else None)
+
+
 def roc_section(results: Results) -> Iterator[Block]:
     """ROC curves of the main table's rows, of the first seed."""
     pictures = tuple(filter(None, (_roc(results, yardstick) for yardstick in leading_first(results))))
