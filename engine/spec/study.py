@@ -42,8 +42,14 @@ ABLATION: Final = (
     "vae-matched~kl_weight=0.05",
     "vae-matched~latent_dim=256",
     "vae-matched~kl_weight=0.05~latent_dim=256~channels=32",
+    "gan-stable~loss=hinge~r2=0",
+    "gan-stable~loss=hinge~r1=0~r2=0",
+    "gan-stable~loss=hinge~r1=0~r2=0~spectral_norm=true",
+    "gan-stable~translation=0~cutout=0~colour=0",
+    "gan-stable~discriminator_learning_rate=0.002",
+    "gan-stable~ema_decay=0",
 )
-"""What might make a plain VAE teach more or less; the first of them is the study's."""
+"""What a plain VAE lacks, the first of them as the study had it, and what each remedy does for a GAN."""
 
 
 class Part(StrEnum):
