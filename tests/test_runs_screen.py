@@ -117,14 +117,15 @@ def test_a_new_run_does_not_move_the_highlight(bench: Bench) -> None:
     play(bench, script)
 
 
-def test_a_live_run_shows_its_stage_and_how_far_it_is(bench: Bench) -> None:
-    progress = Progress(stage="generator", step=25, total=100, seconds_left=90.0)
-    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(), StageStarted(stage="generator"), progress))
+@pytest.mark.parametrize("stage", ["generator", "latent_prior"])
+def test_a_live_run_shows_its_stage_and_how_far_it_is(bench: Bench, stage: str) -> None:
+    progress = Progress(stage=stage, step=100, total=100, seconds_left=90.0)
+    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(), StageStarted(stage=stage), progress))
 
     async def script(pilot: "Pilot[None]") -> None:
         shown = text_of(table(pilot))
         assert "● running" in shown
-        assert "generator   25%" in shown
+        assert f"{stage:<12} 100%" in shown
         assert "1:30" in shown
         assert "● 1 live" in text_of(pilot.app.screen)
 

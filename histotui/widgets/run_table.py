@@ -69,7 +69,7 @@ def _stage(row: Row) -> Text:
         return line(joined([run.ceiling, run.stand_in], ", ") if run.ceiling else on, "yellow")
     progress = run.progress if run.state in LIVE else None
     share = progress.step / progress.total if progress and progress.total else None
-    return line(joined([f"{run.stage:<10}", "" if share is None else f"{share:4.0%}"], " "))
+    return line(joined([f"{run.stage:<12}", "" if share is None else f"{share:4.0%}"], " "))
 
 
 def _auc(row: Row) -> Text:
@@ -90,7 +90,7 @@ def _gap(row: Row) -> Text:
 COLUMNS: Sequence[Column] = (
     Column("state", "state", 10, lambda row: state_text(row.run.state), 0),
     Column("name", "run", 20, _name, 0),
-    Column("progress", "stage", 15, _stage, 2),
+    Column("progress", "stage", 17, _stage, 2),
     Column("left", "left", 7, lambda row: Text(f"{left(row.run):>7}"), 4, right=True),
     Column("auc", "test AUC", 21, _auc, 1),
     Column("gap", "to real", 9, _gap, 3, right=True),
