@@ -34,5 +34,6 @@ def circumstances(config: RunConfig) -> tuple[object, ...]:
     # Where patches come from and how they were chosen does not matter when they are the same.
     chosen = {"train_share", "tumour_share", "share_seed"}
     data = config.data.model_dump(exclude={"source", "tissue", "broken", "broken_limit", *chosen})
-    precision = (config.training.precision, config.training.deterministic, config.training.threads, config.device)
-    return tuple(sorted(data.items())), precision, config.seed
+    training = config.training
+    arithmetic = (training.precision, training.compile, training.deterministic, training.threads, config.device)
+    return tuple(sorted(data.items())), arithmetic, config.seed

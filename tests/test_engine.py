@@ -19,6 +19,7 @@ from engine.__main__ import main
 from engine.checkpoints import CheckpointFolder
 from engine.context import Context
 from engine.control import StopFlag
+from engine.earlier_runs import circumstances
 from engine.generators.vae import Vae
 from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
@@ -164,6 +165,24 @@ def test_a_reference_of_another_recipe_or_other_data_is_not_taken(tmp_path: Path
     second = make_run(tmp_path, "vae-100")
     assert main([str(second.path)]) == 0
     assert read_score_trees(second.scores)[1]["source_run"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "decides"),
+    [
+        ({"training": {"compile": True}}, True),
+        ({"training": {"precision": "bfloat16"}}, True),
+        ({"training": {"threads": 3}}, True),
+        ({"seed": 1}, True),
+        ({"data": {"crop": 96}}, True),
+        ({"training": {"log_every": 3}}, False),
+        ({"data": {"train_share": 0.5}}, False),
+    ],
+    ids=str,
+)
+def test_what_decides_weights_beside_a_models_own_settings(change: dict[str, Any], decides: bool) -> None:
+    config = PRESETS["baseline"].config
+    assert (circumstances(apply(config, [change])) != circumstances(config)) == decides
 
 
 def test_a_collapsed_generator_is_called_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -53,7 +53,7 @@ class SamplesPane(Vertical):
     def compose(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="synthetic", classes="grid"):
-                yield Label("synthetic: normal above, tumour below", classes="title")
+                yield Label("generator: normal above, tumour below", classes="title")
                 yield Picture(self._graphics, empty=_EMPTY, full=True, id="synthetic-grid")
             with Vertical(id="real", classes="grid"):
                 yield Label("real: normal above, tumour below", classes="title")
