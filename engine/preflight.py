@@ -183,7 +183,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     found = footprints(config, dtype)
     needed = max(found, key=lambda each: each.peak)
     patches = expected_patches(config, data)
-    available, margin = free_memory(device), _beside_tensors(config, patches, device)
+    available, margin = free_memory(device), _beside_tensors(config, found, patches, device)
     fits = needed.peak + margin <= available
     training = expected_training(config, data)
     disk = _disk_bytes(config, found, training)
@@ -220,12 +220,23 @@ def expected_patches(config: RunConfig, data: dict[str, Any]) -> int:
     return patches if limit is None else min(patches, limit + max(2, limit // 4))
 
 
-def _beside_tensors(config: RunConfig, patches: int, device: torch.device) -> int:
-    """Bytes on a CUDA device beside what training allocates: its context, and the patches where they go there whole."""
+def _beside_tensors(config: RunConfig, found: list[Footprint], patches: int, device: torch.device) -> int:
+    """Bytes on the device beside what a step allocates.
+
+    On CUDA its context, and the patches where they go there whole; else the weights that are kept in host memory.
+    """
     if device.type != "cuda":
-        return 0
+        # Better ones are copied before those that they replace go.
+        return 2 * _kept_weights(config, found)
     size = patches * config.data.crop**2 * 3
     return _CUDA_CONTEXT + (size if size <= free_memory(device) * DEVICE_SHARE else 0)
+
+
+def _kept_weights(config: RunConfig, found: list[Footprint]) -> int:
+    """Bytes of the most useful epoch's weights, kept beside those in training where the run chooses by usefulness."""
+    if config.monitoring.generator_choice != "usefulness":
+        return 0
+    return max((each.weights for each in found if each.stage != "classifier"), default=0)
 
 
 def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
@@ -255,7 +266,8 @@ def _disk_bytes(config: RunConfig, found: list[Footprint], training: int) -> int
     synthetic = 0
     if config.has_synthetic:
         synthetic = int(training * config.synthesis.ratio) * config.data.crop**2 * 3
-    return synthetic + _CHECKPOINTS_AT_ONCE * max(each.weights + each.optimizer for each in found)
+    largest = max(each.weights + each.optimizer for each in found)
+    return synthetic + _CHECKPOINTS_AT_ONCE * (largest + _kept_weights(config, found))
 
 
 def _existing(path: str) -> Path:

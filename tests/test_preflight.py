@@ -141,6 +141,15 @@ def test_what_fits_says_so_and_counts_the_disk(monkeypatch: pytest.MonkeyPatch) 
     assert answer["data"]["patches"] == 10_000
 
 
+def test_the_most_useful_weights_are_kept_beside_those_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    last = PRESETS["latent-flow"].config
+    useful = apply(last, [{"monitoring": {"generator_choice": "usefulness"}}])
+    before, after = (ask(config, monkeypatch, free=16 << 30) for config in (last, useful))
+    largest = max(stage["weights"] for stage in before["stages"] if stage["stage"] != "classifier")
+    assert after["peak_bytes"] - before["peak_bytes"] == 2 * largest
+    assert after["disk_bytes"] - before["disk_bytes"] == 3 * largest
+
+
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(DeviceError, match="device cuda:7: not there; this machine has cpu"):
         answer_preflight({"config": dump(apply(RunConfig(), [{"device": "cuda:7"}]))}, silent)
