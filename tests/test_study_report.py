@@ -28,7 +28,7 @@ from engine.spec.run_folder import RunFolder
 from engine.spec.study import REAL, Part, Row
 from histotui.repeating import Spread
 from histotui.store import RunStore
-from histotui.study import likeness, records, sections, words, writing
+from histotui.study import likeness, parts, records, sections, words, writing
 from histotui.study.document import Code, Document, Gallery, Heading, Items, Picture, Prose, Table
 from histotui.study.keys import key_of
 from histotui.study.looking import look
@@ -244,7 +244,7 @@ class TestParts:
         asked = asked_for(bench, "baseline", "baseline@0.01", "null@0.01*")
         aucs = {("baseline@0.01", "cnn"): [0.7], ("null@0.01", "cnn"): [0.6], ("null@0.01+0.5", "cnn"): [0.75]}
         write_all(bench, asked, aucs)
-        blocks = list(sections.augmentation_section(found(bench, asked)))
+        blocks = list(parts.augmentation_section(found(bench, asked)))
         resnet, table = (block for block in blocks if isinstance(block, Table))
         assert [row[:3] for row in table.rows[:3]] == [
             ("1 %", "tissue patches alone", "0 %"),
@@ -266,7 +266,7 @@ class TestParts:
                     manifest = {"test_fingerprint": "t", "counts": {"train": {"normal": patches, "tumour": 0}}}
                     (run.folder.data / "manifest.json").write_text(json.dumps(manifest))
         all_ = found(bench, asked)
-        (block,) = (b for b in sections.curve_section(all_) if isinstance(b, Gallery))
+        (block,) = (b for b in parts.curve_section(all_) if isinstance(b, Gallery))
         content = block.pictures[0].content
         assert isinstance(content, str) and content.count("<circle") == 2 and "1,000" in content
         main = sections.main_table(all_)
@@ -282,10 +282,10 @@ class TestParts:
     def test_parts_without_anything_are_left_out(self, bench: Bench) -> None:
         all_ = found(bench, asked_for(bench, "baseline"))
         for part in (
-            sections.augmentation_section,
-            sections.curve_section,
-            sections.ceiling_section,
-            sections.ablation_section,
+            parts.augmentation_section,
+            parts.curve_section,
+            parts.ceiling_section,
+            parts.ablation_section,
             sections.roc_section,
             sections.confusion_section,
             records.sample_section,
@@ -301,7 +301,7 @@ class TestParts:
         made = Result(row, "cnn", (), Spread(1, 0.9, None)), Result(own, "cnn", (), Spread(1, 0.5, None))
         rows = Plan(asked.wish, (own, row), asked.cells, "tissue")
         all_ = Results(look(rows, RunStore(bench.runs)), ("cnn",), made)
-        (table,) = (block for block in sections.ceiling_section(all_) if isinstance(block, Table))
+        (table,) = (block for block in parts.ceiling_section(all_) if isinstance(block, Table))
         assert table.rows == (("reconstructions of vae-100", "cnn", "0.900", "0.500"),)
 
     def test_a_changed_generator_is_compared_with_itself_unchanged(self, bench: Bench) -> None:
@@ -309,7 +309,7 @@ class TestParts:
         asked = asked_for(bench, changed, seeds=2)
         aucs = {("null", "cnn"): [0.6, 0.6], (changed, "cnn"): [0.7, 0.8], ("null", "resnet"): [0.5, 0.5]}
         write_all(bench, asked, aucs)
-        (table,) = (block for block in sections.ablation_section(found(bench, asked)) if isinstance(block, Table))
+        (table,) = (block for block in parts.ablation_section(found(bench, asked)) if isinstance(block, Table))
         assert table.header == ("generator", "changed", "AUC, resnet", "to the preset", "AUC, cnn", "to the preset")
         plain, other = table.rows
         assert plain[:2] == ("null", "–") and plain[3] == plain[5] == "–" and plain[4].startswith("0.600 ± 0.000")

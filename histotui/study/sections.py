@@ -5,14 +5,14 @@ from typing import Final
 
 from engine.spec.presets import PRESETS
 from engine.spec.study import FLOOR, REAL, Part, Row
-from histotui.formats import NOTHING, count
+from histotui.formats import NOTHING
 from histotui.study import words
 from histotui.study.charts import Bar, Line, confusion, curves, intervals
 from histotui.study.document import Block, Gallery, Heading, Items, Picture, Prose, Table
 from histotui.study.results import Result, Results
 from histotui.summary import RunSummary
 
-_SPREAD: Final = (
+SPREAD: Final = (
     "AUC on test patches that the classifier never saw: mean over seeds ± their standard deviation, in brackets "
     "the 95 % interval over test patches (DeLong), its ends averaged over the seeds."
 )
@@ -20,7 +20,7 @@ _BY_REAL: Final = (
     "The epoch by real patches is the one with the highest AUC on real validation patches, which the protocol does not "
     "look at: a second selection, and no part of any other number here."
 )
-_TESTED: Final = (
+TESTED: Final = (
     "Differences are averaged over seeds, each seed against the same seed of the other row on the same test patches; "
     "p is that of paired DeLong tests, the largest of the seeds, and not corrected for the number of tests."
 )
@@ -40,7 +40,7 @@ def main_table(results: Results) -> Table:
             header = (*header, f"worth in real patches, {yardstick}")
             lines = tuple((*line, _worth(results.get(row, yardstick))) for line, row in zip(lines, rows, strict=True))
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
-    return Table(header, lines, _SPREAD, strong)
+    return Table(header, lines, SPREAD, strong)
 
 
 def leading_first(results: Results) -> tuple[str, ...]:
@@ -82,88 +82,7 @@ def detail_section(results: Results) -> Iterator[Block]:
             )
             for each in tested
         )
-        yield Table(("trained on", "classifier", "to real patches", f"to {FLOOR}"), tuple(lines), _TESTED)
-
-
-def augmentation_section(results: Results) -> Iterator[Block]:
-    """Synthetic patches beside real ones, where these are many, few or lack tumour."""
-    mixed = [row for row in results.rows(Part.AUGMENTATION) if not row.is_real]
-    if not mixed:
-        return
-    yield Heading("Beside real patches")
-    yield Prose(
-        "Do synthetic patches help when they are added to real ones? Where real patches are few, the generator itself "
-        "has seen no others. Differences are to the same real patches alone."
-    )
-    shares = dict.fromkeys(row.share for row in mixed)
-    rows = [row for share in shares for row in (_real_row(share, results), *mixed) if row and row.share == share]
-    strong = frozenset(place for place, row in enumerate(rows) if row.is_real)
-    header = ("real patches", "trained on", "synthetic share", "n train", "AUC", "to real patches alone")
-    for yardstick in leading_first(results):
-        yield Heading(yardstick, 3)
-        yield Table(header, tuple(tuple(_mixed_cells(row, results, yardstick)) for row in rows), strong=strong)
-    yield Prose(f"{_SPREAD} {_TESTED}")
-
-
-def curve_section(results: Results) -> Iterator[Block]:
-    """The AUC of real patches alone over how many there are."""
-    lines = tuple(line for yardstick in leading_first(results) if (line := _learning_curve(results, yardstick)))
-    if not lines:
-        return
-    yield Heading("Real patches alone")
-    yield Prose(
-        "The AUC of classifiers trained on so many real patches and nothing else; where they are fewer, for more "
-        "epochs and in smaller batches. Read backwards it says how many real patches teach as much as a row does; the "
-        "interval of that has the errors of the row and of the curve in it."
-    )
-    chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
-    yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
-
-
-def ceiling_section(results: Results) -> Iterator[Block]:
-    """What autoencoders could reach: their reconstructions of real patches in place of samples."""
-    rows = results.rows(Part.CEILING)
-    if not rows:
-        return
-    yield Heading("Ceilings")
-    yield Prose("Trained on reconstructions of real training patches: what lies above it, no prior can win back.")
-    lines = tuple(
-        (
-            f"reconstructions of {row.preset}",
-            each,
-            *(words.auc(results.get(which, each)) for which in (row, row.preset)),
-        )
-        for row in rows
-        for each in leading_first(results)
-    )
-    yield Table(("trained on", "classifier", "AUC", "AUC of its samples"), lines, _SPREAD)
-
-
-def ablation_section(results: Results) -> Iterator[Block]:
-    """Generators with a setting changed, beside themselves without."""
-    rows = results.rows(Part.ABLATION)
-    if not rows:
-        return
-    yield Heading("What makes a difference")
-    yield Prose("Each row changes settings of a generator's preset; differences are to the preset as it is.")
-    whole = [row for row in results.rows(Part.TABLE) if row.name in {each.preset for each in rows}]
-    ordered = [each for base in whole for each in (base, *(row for row in rows if row.preset == base.preset))]
-    leading = leading_first(results)
-    header = ("generator", "changed", *(name for each in leading for name in (f"AUC, {each}", "to the preset")))
-    lines = tuple(
-        (
-            row.preset,
-            ", ".join(row.settings) or NOTHING,
-            *(cell for each in leading for cell in _change_cells(results.get(row, each))),
-        )
-        for row in ordered
-    )
-    strong = frozenset(place for place, row in enumerate(ordered) if not row.settings)
-    yield Table(header, lines, f"{_SPREAD} {_TESTED}", strong)
-
-
-def _change_cells(result: Result | None) -> tuple[str, str]:
-    return words.auc(result), words.difference(result.over_unchanged if result else None)
+        yield Table(("trained on", "classifier", "to real patches", f"to {FLOOR}"), tuple(lines), TESTED)
 
 
 def roc_section(results: Results) -> Iterator[Block]:
@@ -279,7 +198,7 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_second: bool, 
     result = results.get(row, yardstick)
     means = result.means if result else {}
     yield label(row, results)
-    yield from (_count(name, result) for name in ("n_train", "n_test"))
+    yield from (words.counted(name, result) for name in ("n_train", "n_test"))
     yield from (words.measure(means.get(name)) for name in ("loss", "accuracy"))
     if result is None or result.auc is None:
         yield from (NOTHING, NOTHING, NOTHING)
@@ -294,35 +213,6 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_second: bool, 
         study = PRESETS[row.preset].study if row.preset in PRESETS else None
         numbers = (study.loss, study.accuracy, study.auc) if study else (None, None, None)
         yield from map(words.measure, numbers)
-
-
-def _count(name: str, result: Result | None) -> str:
-    return count(round(result.means[name])) if result is not None and name in result.means else NOTHING
-
-
-def _real_row(share: object, results: Results) -> Row | None:
-    """The row of these real patches alone."""
-    return next((row for row in results.findings.plan.rows if row.is_real and row.share == share), None)
-
-
-def _mixed_cells(row: Row, results: Results, yardstick: str) -> Iterator[str]:
-    alone = row.is_real or row.proportion is None
-    result = results.get(row, yardstick)
-    yield row.share.words
-    yield f"{label(Row(row.part, row.preset), results)}{' alone' if alone else ''}"
-    yield "0 %" if row.is_real else "100 %" if row.proportion is None else f"{row.proportion * 100:g} %"
-    yield _count("n_train", result)
-    yield words.auc(result)
-    yield words.difference(result.over_real if result else None)
-
-
-def _learning_curve(results: Results, yardstick: str) -> Line | None:
-    """The curve that worth is read from, each point with its interval."""
-    points = results.curves.get(yardstick, ())
-    if not points:
-        return None
-    middle = tuple((float(point.patches), point.auc) for point in points)
-    return Line(yardstick, middle, tuple((point.low, point.high) for point in points), dots=True)
 
 
 def _interval_chart(results: Results) -> Picture | None:

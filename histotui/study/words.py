@@ -1,6 +1,6 @@
 """Numbers of a study as its tables write them."""
 
-from histotui.formats import NOTHING, number
+from histotui.formats import NOTHING, count, number
 from histotui.repeating import Spread
 from histotui.study.results import Auc, Difference, Result
 
@@ -52,6 +52,11 @@ def fixed(value: float | None) -> str:
 def signed(value: float) -> str:
     """Three decimals with a sign that is as wide as a plus."""
     return f"{value:+.3f}".replace("-", "−")
+
+
+def counted(name: str, result: Result | None) -> str:
+    """A measure of this name that is a count, its mean over seeds."""
+    return count(round(result.means[name])) if result is not None and name in result.means else NOTHING
 
 
 def measure(value: float | None) -> str:

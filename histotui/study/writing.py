@@ -10,7 +10,7 @@ from histotui.ask import ask, hide_progress
 from histotui.comparison import doubts
 from histotui.disk import storage_errors, write_whole
 from histotui.formats import table
-from histotui.study import likeness, records, sections
+from histotui.study import likeness, parts, records, sections
 from histotui.study.document import Block, Document, Prose
 from histotui.study.looking import Findings
 from histotui.study.markdown import IMAGES, as_markdown, as_table, picture_files
@@ -81,10 +81,10 @@ def _blocks(found: Results) -> Iterator[Block]:
         )
     for part in (
         sections.result_section,
-        sections.augmentation_section,
-        sections.curve_section,
-        sections.ceiling_section,
-        sections.ablation_section,
+        parts.augmentation_section,
+        parts.curve_section,
+        parts.ceiling_section,
+        parts.ablation_section,
         records.sample_section,
         sections.detail_section,
         sections.roc_section,
