@@ -1,6 +1,6 @@
 """Gaussians and principal components of patches, in passes over them that never hold all of them at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ class Moments:
 class ClassGaussian(nn.Module):
     """A full-covariance Gaussian for each class over vectors (D,); N(0, I) until it is fitted."""
 
+    fewest = 2
+    """Vectors of each class that it can be fitted to."""
     mean: Tensor
     factor: Tensor
 
@@ -49,6 +51,14 @@ class ClassGaussian(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(CLASSES, size))
         self.register_buffer("factor", torch.eye(size).repeat(CLASSES, 1, 1))
+
+    def require(self, counts: Sequence[int]) -> None:
+        """ConfigError where so many vectors of each class are not enough."""
+        for label, count in enumerate(counts):
+            if count < self.fewest:
+                raise ConfigError(
+                    f"generator: class {label} has {count} training patches, and a Gaussian needs two at least"
+                )
 
     def fit(self, vectors: Iterable[tuple[Tensor, Tensor]], noise: Callable[[], Tensor] | None = None) -> None:
         """Match mean and covariance of vectors (B, D) with labels (B,); ConfigError where a class has fewer than two.
@@ -61,11 +71,8 @@ class ClassGaussian(nn.Module):
             for label, moment in enumerate(moments):
                 moment.add(rows[labels == label])
         variances = torch.zeros_like(self.mean) if noise is None else noise()
+        self.require([moment.count for moment in moments])
         for label, moment in enumerate(moments):
-            if moment.count < 2:
-                raise ConfigError(
-                    f"generator: class {label} has {moment.count} training patches, and a Gaussian needs two at least"
-                )
             self.mean[label] = moment.mean
             self.factor[label] = square_root(moment.covariance + torch.diag(variances[label].double()))
 
@@ -88,9 +95,21 @@ class ClassMixture(nn.Module):
     def __init__(self, size: int, parts: int) -> None:
         super().__init__()
         self._parts = parts
+        self.fewest = _ROWS_PER_PART * parts
         self.register_buffer("weight", torch.full((CLASSES, parts), 1 / parts))
         self.register_buffer("mean", torch.zeros(CLASSES, parts, size))
         self.register_buffer("factor", torch.eye(size).repeat(CLASSES, parts, 1, 1))
+
+    def require(self, counts: Sequence[int]) -> None:
+        """ConfigError where so many vectors of each class are not enough."""
+        for label, count in enumerate(counts):
+            if count < self.fewest:
+                most = count // _ROWS_PER_PART
+                raise ConfigError(
+                    f"generator.mixture_parts: {self._parts} need {self.fewest} training patches of a class and "
+                    f"class {label} has {count}; "
+                    + (f"set it to at most {most}" if most >= 2 else "choose another generator.prior")
+                )
 
     def fit(self, vectors: Iterable[tuple[Tensor, Tensor]], noise: Callable[[], Tensor], seed: int) -> None:
         """Fit vectors (B, D) with labels (B,) by expectation maximisation, all of them in memory at once.
@@ -100,15 +119,11 @@ class ClassMixture(nn.Module):
         seen = [(rows.cpu(), labels.cpu()) for rows, labels in vectors]
         rows, labels = (torch.cat(each) for each in zip(*seen, strict=True))
         variances = noise().double().cpu()
+        self.require(torch.bincount(labels, minlength=CLASSES).tolist())
         for label in range(CLASSES):
             self._fit_class(label, rows[labels == label], variances[label], seed)
 
     def _fit_class(self, label: int, rows: Tensor, variances: Tensor, seed: int) -> None:
-        if len(rows) < _ROWS_PER_PART * self._parts:
-            raise ConfigError(
-                f"generator.mixture_parts: {self._parts} need {_ROWS_PER_PART * self._parts} training patches of a "
-                f"class and class {label} has {len(rows)}; set it to at most {len(rows) // _ROWS_PER_PART}"
-            )
         # Importing it takes a second, and nothing else here needs it.
         from sklearn.mixture import GaussianMixture
 

@@ -21,6 +21,7 @@ from engine.context import Context
 from engine.control import StopFlag
 from engine.earlier_runs import circumstances
 from engine.generators.vae import Vae
+from engine.monitoring import samples
 from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import StorageError
@@ -29,6 +30,7 @@ from engine.spec.events import (
     EventReader,
     EventWriter,
     ImageSaved,
+    Metrics,
     Progress,
     RunFailed,
     RunFinished,
@@ -320,6 +322,22 @@ def test_a_generator_without_steps_runs_to_the_end(tmp_path: Path) -> None:
     grids = [event for event in EventReader(run.events).read() if isinstance(event, ImageSaved)]
     assert [grid.caption for grid in grids if grid.stage == "generator"] == ["samples, normal above tumour"]
     assert np.load(run.synthetic / "images.npy").std() > 5
+
+
+def test_a_mixture_has_enough_of_each_class_at_every_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(samples, "_FITTED_FOR_A_LOOK", 10)
+    rare = {"data": {"tumour_share": 0.5}}
+    run = make_run(tmp_path, "vae-matched", rare, {"generator": {"prior": "mixture", "mixture_parts": 2}})
+    assert main([str(run.path)]) == 0
+    weights = CheckpointFolder(run.checkpoints / "generator").load_final().tensors["prior.weight"]
+    assert weights.shape == (2, 2) and torch.allclose(weights.sum(1), torch.ones(2)) and bool((weights != 0.5).all())
+
+
+def test_a_mixture_of_too_few_patches_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "vae-matched", {"generator": {"prior": "mixture", "mixture_parts": 9}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "generator.mixture_parts: 9 need 90", "set it to at most")
+    assert not any(isinstance(event, Metrics) for event in EventReader(run.events).read())
 
 
 def test_a_stop_while_a_prior_is_fitted_leaves_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

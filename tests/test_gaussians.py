@@ -116,3 +116,6 @@ def test_a_mixture_of_more_parts_than_patches_allow_is_refused() -> None:
         ConfigError, match=r"generator\.mixture_parts: 4 need 40 .* class 0 has 30; set it to at most 3"
     ):
         ClassMixture(1, 4).fit([(rows, labels)], lambda: torch.zeros(2, 1), 0)
+    ClassMixture(1, 3).require([30, 30])
+    with pytest.raises(ConfigError, match=r"class 1 has 19; choose another generator\.prior"):
+        ClassMixture(1, 2).require([20, 19])

@@ -124,7 +124,9 @@ def test_the_null_generator_has_the_classes_means_and_spread() -> None:
 
 def test_components_that_the_patches_do_not_have_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"more than 40 training patches and there are 40; set it to at most 39"):
-        fitted(NullConfig(components=40), 16)
+        build_generator(NullConfig(components=40), 16).require([19, 21])
+    with pytest.raises(ConfigError, match="class 1 has 1 training patches, and a Gaussian needs two at least"):
+        build_generator(NullConfig(components=3), 16).require([39, 1])
     with pytest.raises(ConfigError, match="4000 are more than the 768 values of a patch"):
         build_generator(NullConfig(components=4000), 16)
 

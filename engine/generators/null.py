@@ -1,6 +1,6 @@
 """The null generator: no network, a Gaussian for each class over the principal components of the pixels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -31,6 +31,14 @@ class Null(Generator):
         self.register_buffer("basis", torch.zeros(config.components, size))
         self.gaussian = ClassGaussian(config.components)
 
+    def require(self, patches: Sequence[int]) -> None:
+        self.gaussian.require(patches)
+        if (total := sum(patches)) <= self._components:
+            raise ConfigError(
+                f"generator.components: {self._components} need more than {self._components} training patches "
+                f"and there are {total}; set it to at most {max(1, total - 1)}"
+            )
+
     def phases(self) -> tuple[Phase, ...]:
         return ()
 
@@ -43,12 +51,6 @@ class Null(Generator):
         def rows() -> Iterator[Tensor]:
             return (images.flatten(1) for images, _ in passes())
 
-        patches = sum(len(batch) for batch in rows())
-        if patches <= self._components:
-            raise ConfigError(
-                f"generator.components: {self._components} need more than {self._components} training patches "
-                f"and there are {patches}; set it to at most {max(1, patches - 1)}"
-            )
         self.mean, self.basis = principal_components(rows, self._components, rng)
         self.gaussian.fit((self._coefficients(images), labels) for images, labels in passes())
 

@@ -1,7 +1,7 @@
 """Class-conditional convolutional VAE at the study's architecture."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -33,8 +33,13 @@ class Vae(Generator):
         self.from_latent = nn.Linear(config.latent_dim + CLASSES, features)
         self.decoder = up(config.channels, activation=lambda: nn.LeakyReLU(0.2), last=nn.Identity())
         self.prior = _prior(config)
+        self.fewest = 0 if self.prior is None else self.prior.fewest
         if config.likelihood == "learned":
             self.log_std = nn.Parameter(torch.full((), -0.5 * math.log(2)))
+
+    def require(self, patches: Sequence[int]) -> None:
+        if self.prior is not None:
+            self.prior.require(patches)
 
     def phases(self) -> tuple[Phase, ...]:
         betas = (self.config.beta1, self.config.beta2)

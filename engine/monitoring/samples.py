@@ -45,8 +45,8 @@ class Samples:
     def __init__(self, context: Context, stage: str, generator: Generator, patches: PatchSet) -> None:
         self.generator = generator
         self._context, self._stage, self._fitted_after = context, stage, 0
-        some = permutation(len(patches), context.config.seed, "grid fit")[:_FITTED_FOR_A_LOOK]
-        self._some = patches.select(np.sort(some))
+        order = permutation(len(patches), context.config.seed, "grid fit")
+        self._some = patches.select(np.sort(_first(order, patches.own_labels, generator.fewest)))
 
     def after(self, epoch: int) -> None:
         """Make the generator ready for draws after this epoch, counted from 1. Raises Stopped where that was asked."""
@@ -81,3 +81,11 @@ class Samples:
         rows = [own[label][place % len(own[label])] for place, label in enumerate(labels)]
         images = self._some.images[self._some.rows[rows]]
         return to_float(torch.from_numpy(images).to(self._context.device))
+
+
+def _first(order: NDArray[np.int64], labels: NDArray[np.uint8], fewest: int) -> NDArray[np.int64]:
+    """The first of an order, enough to look at, and more where a class would have fewer than so many."""
+    wanted = np.arange(len(order)) < _FITTED_FOR_A_LOOK
+    for label in (0, 1):
+        wanted[np.flatnonzero(labels[order] == label)[:fewest]] = True
+    return order[wanted]

@@ -1,7 +1,10 @@
 """generator: the generator trained on the real training patches."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
+
+from torch import Tensor
 
 from engine.batches import TrainingBatches
 from engine.checkpoints import CheckpointFolder, State
@@ -47,15 +50,13 @@ def run(context: Context) -> None:
         checkpoints.save_final(found)
         return
     config, real = generator_config(context), prepare.load(context)
-    seed = mix(context.config.seed, STAGE)
-    seed_torch(context.device, seed, "weights")
-    model = build_generator(config, real.train.side).to(context.device)
+    model = _untrained(context).to(context.device)
     model.require([len(real.train) - real.train.tumours, real.train.tumours])
     meta = _train(context, model, config, real) if isinstance(config, FitConfig) else {}
     fit(context, STAGE, model, real.train, context.reporter(STAGE))
     if not meta:
         SampleGrids(context, STAGE, Samples(context, STAGE, model, real.train), 0).save(0, "samples")
-    checkpoints.save_final(State(model.state_dict(), meta))
+    checkpoints.save_final(State(_networks(model.state_dict()), meta))
 
 
 def _same_networks(config: RunConfig, folder: RunFolder) -> State | None:
@@ -111,10 +112,23 @@ def load(context: Context) -> Generator:
 
 
 def load_networks(context: Context) -> Generator:
-    """What this stage has trained, without what a later one trains."""
-    model = build_generator(generator_config(context), context.config.data.crop)
-    model.load_state_dict(dict(CheckpointFolder(context.folder.checkpoints / STAGE).load_final().tensors))
+    """What this stage has trained; what a later one trains is as the seed of the run makes it."""
+    model = _untrained(context)
+    trained = CheckpointFolder(context.folder.checkpoints / STAGE).load_final().tensors
+    own = model.state_dict()
+    model.load_state_dict(_networks(trained) | {name: own[name] for name in own.keys() - _networks(own).keys()})
     return model.to(context.device).eval()
+
+
+def _untrained(context: Context) -> Generator:
+    """The generator as the seed of the run makes it."""
+    seed_torch(context.device, mix(context.config.seed, STAGE), "weights")
+    return build_generator(generator_config(context), context.config.data.crop)
+
+
+def _networks(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A generator's tensors without those of the prior that a later stage trains."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(f"{PRIOR_STAGE}.")}
 
 
 def generator_config(context: Context) -> GeneratorConfig:
