@@ -12,6 +12,7 @@ from engine.spec.resolve import validate
 from histotui import console
 from histotui.formats import count, interval, number, table
 from histotui.runs import section
+from histotui.student import half_width
 from histotui.summary import RunSummary, read_tree
 from histotui.worth import CurvePoint, Worth, worth
 
@@ -24,12 +25,6 @@ _FREE: Final = {
     "batch_size": 32,
 }
 """What the classifiers of a curve may differ in from that of the run: few patches need more epochs, small batches."""
-
-STUDENT: Final = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-"""Student's t at 97.5 % for one degree of freedom and more; the last is a little wide for more than thirty."""
 
 Row = dict[str, Any]
 
@@ -144,7 +139,7 @@ def _point(runs: Sequence[_Measured], spread: tuple[float, int] | None) -> Curve
     if spread is None:
         return CurvePoint(runs[0].patches, mean, runs[0].low, runs[0].high)
     deviation, freedom = spread
-    reach = STUDENT[min(freedom, len(STUDENT)) - 1] * deviation / math.sqrt(len(runs))
+    reach = half_width(deviation, freedom, len(runs))
     return CurvePoint(runs[0].patches, mean, max(0.0, mean - reach), min(1.0, mean + reach), len(runs))
 
 

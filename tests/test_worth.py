@@ -13,7 +13,7 @@ from engine.spec.config import RunConfig
 from engine.spec.events import RunFinished, RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply
-from histotui.learning_curve import STUDENT
+from histotui.student import STUDENT
 from histotui.worth import FEWER, MORE, CurvePoint, Worth, read_backwards, rising, worth
 
 DONE = (RunStarted(time=100.0, device="cpu"), RunFinished(time=160.0, seconds=60.0))

@@ -40,7 +40,7 @@ def curve_section(results: Results) -> Iterator[Block]:
     yield Prose(
         "The AUC of classifiers trained on so many real patches and nothing else; where they are fewer, for more "
         "epochs and in smaller batches. Read backwards it says how many real patches teach as much as a row does; the "
-        "interval of that has the errors of the row and of the curve in it."
+        "interval of that has the errors of the row, over test patches and seeds, and of the curve in it."
     )
     chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
     yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))

@@ -1,5 +1,6 @@
 """What the runs of a study come to: means and spreads over seeds, and tests of rows against each other."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +10,7 @@ from engine.spec.errors import RunFolderError
 from engine.spec.study import FLOOR, REAL, Part, Row
 from histotui.learning_curve import learning_curve
 from histotui.repeating import Spread
+from histotui.student import half_width
 from histotui.study.looking import Finding, Findings
 from histotui.summary import RunSummary
 from histotui.worth import CurvePoint, Worth, worth
@@ -17,7 +19,7 @@ BY_REAL: Final = "epoch by real"
 """The role of a score of the epoch that real validation patches chose."""
 Pair = tuple[str, str]
 """The ids of two runs: the second is compared with the first."""
-Verdict = Literal["", "better than the floor", "not worth its training"]
+Verdict = Literal["", "better than the floor", "not shown to beat the floor", "not worth its training"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,8 @@ class Difference:
     high: float
     p: float
     """The largest of the seeds', of paired DeLong tests."""
-    lowest: float
-    """The lowest end of the seeds' 95 % intervals."""
+    deviation: float | None = None
+    """Over seeds; None where there is one."""
 
     @classmethod
     def of(cls, tests: Sequence[Mapping[str, Any]]) -> "Difference | None":
@@ -39,8 +41,16 @@ class Difference:
         if not tests:
             return None
         mean, low, high = (statistics.fmean(test[name] for test in tests) for name in ("difference", "low", "high"))
-        worst, lowest = max(test["p"] for test in tests), min(test["low"] for test in tests)
-        return cls(len(tests), mean, low, high, worst, lowest)
+        spread = Spread.of([test["difference"] for test in tests])
+        return cls(len(tests), mean, low, high, max(test["p"] for test in tests), spread.deviation)
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where it is above or below 0 by more than its errors over test patches and over seeds; else 0."""
+        over_seeds = _over_seeds(self.deviation, self.seeds)
+        if self.mean > math.hypot(self.mean - self.low, over_seeds):
+            return 1
+        return -1 if -self.mean > math.hypot(self.high - self.mean, over_seeds) else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +107,11 @@ class Result:
 
     @property
     def verdict(self) -> Verdict:
-        """What the floor says of a generator: better where every seed's interval says so; empty without a test."""
+        """What the floor says of a generator; empty without a test."""
         if self.over_floor is None:
             return ""
-        return "better than the floor" if self.over_floor.lowest > 0 else "not worth its training"
+        verdicts: dict[int, Verdict] = {1: "better than the floor", -1: "not worth its training"}
+        return verdicts.get(self.over_floor.sign, "not shown to beat the floor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +186,14 @@ def _curve(found: Sequence[Result]) -> tuple[CurvePoint, ...]:
 def _worth(result: Result, curve: Sequence[CurvePoint]) -> Worth | None:
     if result.auc is None or result.low is None or result.high is None or result.row.is_real or not curve:
         return None
-    return worth(result.auc.mean, result.low, result.high, curve)
+    mean, over_seeds = result.auc.mean, _over_seeds(result.auc.deviation, result.auc.runs)
+    low, high = mean - math.hypot(mean - result.low, over_seeds), mean + math.hypot(result.high - mean, over_seeds)
+    return worth(mean, low, high, curve)
+
+
+def _over_seeds(deviation: float | None, seeds: int) -> float:
+    """Half the 95 % interval of a mean over seeds; 0 where there is one, of whose spread nothing is known."""
+    return 0.0 if deviation is None else half_width(deviation, seeds - 1, seeds)
 
 
 def _result(

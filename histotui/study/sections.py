@@ -22,7 +22,8 @@ _BY_REAL: Final = (
 )
 TESTED: Final = (
     "Differences are averaged over seeds, each seed against the same seed of the other row on the same test patches; "
-    "p is that of paired DeLong tests, the largest of the seeds, and not corrected for the number of tests."
+    "in brackets the ends of their 95 % intervals over test patches (paired DeLong), averaged too. p is the largest of "
+    "the seeds' and not corrected for the number of tests."
 )
 
 
@@ -61,7 +62,10 @@ def result_section(results: Results) -> Iterator[Block]:
         yield Gallery((chart,))
     yield main_table(results)
     if verdicts := tuple(_verdicts(results)):
-        yield Prose(f"Against {FLOOR}, which every generator has to beat to be worth its training:")
+        yield Prose(
+            f"Against {FLOOR}, which every generator has to beat to be worth its training. It does, or does not, where "
+            "the difference is larger than its 95 % errors over test patches and over seeds together:"
+        )
         yield Items(verdicts)
 
 
