@@ -453,7 +453,9 @@ def test_the_most_useful_epoch_is_taken_and_a_collapsed_one_never(tmp_path: Path
     assert each.generator.epoch == 6
     said = each.monitor.choose()
     assert said["chosen_epoch"] == 3 and each.generator.epoch == 3
-    assert f"epoch 3 of 6: usefulness_auc {curve[3]:.4f}" in said["choice"] and "of 6 looks" in said["choice"]
+    assert (
+        f"epoch 3 of 6: usefulness_auc {curve[3]:.4f}" in said["choice"] and "of 6 looks; 1 at which" in said["choice"]
+    )
 
 
 @pytest.mark.usefixtures("roomy")

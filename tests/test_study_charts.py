@@ -75,6 +75,14 @@ class TestCharts:
         assert [float(dot.get("cx", 0)) for dot in dots] == [pytest.approx((low + high) / 2, abs=0.2)]
         assert {"one", "two", "a", "b"} <= set(texts(chart))
 
+    def test_seeds_beyond_the_interval_lie_where_their_values_are(self) -> None:
+        tree = parsed(intervals("AUC", ["one"], ["a"], [[Bar(0.6, 0.58, 0.62, (0.5, 0.7))]], []))
+        (bar,) = (node for node in tree.iter(f"{SVG}line") if node.get("class") == "bar s0")
+        low, high = float(bar.get("x1", 0)), float(bar.get("x2", 0))
+        seeds = [float(node.get("x1", 0)) for node in tree.iter(f"{SVG}line") if node.get("class") == "s0"]
+        per_unit = (high - low) / 0.04
+        assert seeds == [pytest.approx(low - 0.08 * per_unit, abs=0.3), pytest.approx(high + 0.08 * per_unit, abs=0.3)]
+
     def test_a_curve_goes_through_its_points(self) -> None:
         unit = ((0.0, 1.0), (0.0, 1.0))
         chart = curves("ROC", [Line("a", ((0.0, 0.0), (0.5, 1.0), (1.0, 1.0)))], "x", "y", (100, 100), unit)

@@ -1,6 +1,8 @@
 """Rows of a study, the configs of its runs, and which runs that there are already count as theirs."""
 
 from collections.abc import Iterable
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from types import MappingProxyType
 
@@ -142,10 +144,23 @@ class TestConfigs:
 
     def test_whoever_lends_comes_along_and_first(self, store: RunStore) -> None:
         cells = planned(store, rows=("null+0.5",)).cells
-        assert [cell.row.name for cell in cells] == ["null", "null", "null+0.5", "null+0.5"]
-        mixed = cells[2]
-        assert mixed.maker == cells[0].template and mixed.yardstick == "cnn"
+        assert [cell.row.name for cell in cells] == [REAL, REAL, "null", "null", "null+0.5", "null+0.5"]
+        mixed = cells[4]
+        assert mixed.maker == cells[2].template and mixed.yardstick == "cnn"
         assert (mixed.template.classifier.train_on, mixed.template.classifier.synthetic_proportion) == ("both", 0.5)
+
+    @pytest.mark.parametrize(
+        ("asked", "names"),
+        [
+            ("null@0.1+0.5", ["baseline@0.1", "null@0.1", "null@0.1+0.5"]),
+            ("null@rare-0.1", ["baseline@rare-0.1", "null@rare-0.1"]),
+            ("vae-matched-ceiling", ["vae-matched", "vae-matched-ceiling"]),
+            ("baseline@0.1", ["baseline@0.1"]),
+            ("null", ["null"]),
+        ],
+    )
+    def test_what_a_row_is_shown_beside_comes_along(self, store: RunStore, asked: str, names: list[str]) -> None:
+        assert [row.name for row in planned(store, rows=(asked,)).rows] == names
 
     def test_changes_are_for_all_for_a_row_or_for_a_classifier(self, store: RunStore) -> None:
         changes = ("classifier.epochs=4", "resnet:classifier.epochs=2", "vae-100:classifier.batch_size=16")
@@ -162,10 +177,10 @@ class TestConfigs:
         rows = ("baseline@0.01", "null@0.01+0.5", "baseline@rare-0.1")
         found = {(*cell.kind, cell.seed): cell for cell in planned(store, rows=rows, seeds=2).cells}
         few = found["baseline@0.01", "cnn", 1].template
-        assert (few.classifier.epochs, few.classifier.batch_size) == (1000, 8)
+        assert (few.classifier.epochs, few.classifier.batch_size) == (2500, 8)
         assert (few.data.train_share, few.data.share_seed) == (0.01, 1)
         mixed = found["null@0.01+0.5", "resnet", 1]
-        assert (mixed.template.classifier.epochs, mixed.template.synthesis.ratio) == (80, 4.0)
+        assert (mixed.template.classifier.epochs, mixed.template.synthesis.ratio) == (200, 4.0)
         assert mixed.maker == found["null@0.01", "cnn", 1].template and mixed.template.data == few.data
         rare = found["baseline@rare-0.1", "cnn", 1].template
         assert (rare.classifier.epochs, rare.data.train_share, rare.data.tumour_share) == (100, 1.0, 0.1)
@@ -177,21 +192,24 @@ class TestConfigs:
         assert found == {
             ("baseline@0.01", "cnn"): (33, 8),
             ("baseline@0.01", "resnet"): (33, 8),
-            ("baseline@0.1", "cnn"): (32, 20),
-            ("baseline@0.1", "resnet"): (32, 20),
+            ("baseline@0.1", "cnn"): (31, 20),
+            ("baseline@0.1", "resnet"): (31, 20),
         }
 
     def test_epochs_of_a_generator_in_stages_are_more_in_each(self, store: RunStore) -> None:
-        (whole, _), (few, _) = (planned(store, rows=(name,)).cells for name in ("latent-flow", "latent-flow@0.01"))
-        trees = [dump(cell.template)["generator"] for cell in (whole, few)]
-        assert trees[1]["epochs"] == 10 * trees[0]["epochs"]
-        assert trees[1]["latent_prior"]["epochs"] == 10 * trees[0]["latent_prior"]["epochs"]
-        assert trees[1]["latent_prior"]["batch_size"] == round(trees[0]["latent_prior"]["batch_size"] / 10)
+        (*_, whole, _), (*_, few, _) = (
+            planned(store, rows=(name,)).cells for name in ("latent-flow", "latent-flow@0.01")
+        )
+        for part in ((), ("latent_prior",)):
+            trees = [reduce(getitem, part, dump(cell.template)["generator"]) for cell in (whole, few)]
+            steps = [tree["epochs"] * share / tree["batch_size"] for tree, share in zip(trees, (1, 0.01), strict=True)]
+            assert steps[1] == pytest.approx(steps[0], rel=0.01)
+            assert trees[1]["batch_size"] == max(8, round(trees[0]["batch_size"] / 10))
 
     def test_ceilings_are_of_autoencoders_and_the_other_classifier_borrows_them(self, store: RunStore) -> None:
         ceilings = {row.preset for row in all_rows() if row.part is Part.CEILING}
         assert "vae-matched" in ceilings and not {"null", "diffusion", "gan-bce", "vae-100"} & ceilings
-        own, borrowed = planned(store, "synthesis.ratio=2", rows=("vae-matched-ceiling",)).cells
+        *_, own, borrowed = planned(store, "synthesis.ratio=2", rows=("vae-matched-ceiling",)).cells
         assert own.template.synthesis.reconstruct and own.template.synthesis.ratio == 1
         assert borrowed.maker == own.template and not borrowed.template.synthesis.reconstruct
         assert planned(store, "synthesis.ratio=2", rows=("vae-matched",)).cells[0].template.synthesis.ratio == 2
@@ -252,7 +270,8 @@ def write_cell(bench: Bench, cell: Cell, number: int, lender: Path | None = None
 class TestWhatIsThere:
     def test_place_speed_and_the_name_of_the_preset_make_no_other_run(self) -> None:
         config = PRESETS["vae-100"].config
-        for same in ({"device": "cpu"}, {"training": {"threads": 1}}, {"preset": "mine"}):
+        shown = {"training": {"log_every": 7, "sample_every": 9, "checkpoint_seconds": 1.0}}
+        for same in ({"device": "cpu"}, {"training": {"threads": 1}}, {"preset": "mine"}, shown):
             assert key_of(apply(config, [same])) == key_of(config)
         for other in ({"seed": 1}, {"training": {"compile": True}}, {"data": {"source": "/x"}}):
             assert key_of(apply(config, [other])) != key_of(config)

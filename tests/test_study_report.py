@@ -267,10 +267,20 @@ class TestParts:
         assert table.rows[2][3:] == ("1,800", "0.750 [0.730, 0.770]", "+0.050 [+0.040, +0.060], p = 0.001")
         assert table.strong == {0} and resnet.rows[2][3:] == ("–", "not run yet", "–")
 
-    def test_worth_is_read_from_the_curve_of_real_patches(self, bench: Bench) -> None:
-        asked = asked_for(bench, "baseline", "baseline@0.1", "null")
-        aucs = {("baseline", "cnn"): [0.9], ("baseline@0.1", "cnn"): [0.7], ("null", "cnn"): [0.8]}
-        write_all(bench, asked, {**aucs, ("null", "resnet"): [0.8]})
+    @pytest.mark.parametrize(
+        ("nulls", "error"),
+        [
+            # One seed: the row and the curve have ±0.02 each. Two: Student's half width is 12.706 times 0.001, and
+            # seeds of the curve do not differ.
+            ([0.8], math.hypot(0.02, 0.02)),
+            ([0.799, 0.801], math.hypot(0.02, 12.706 * 0.001)),
+        ],
+    )
+    def test_worth_is_read_from_the_curve_of_real_patches(self, bench: Bench, nulls: list[float], error: float) -> None:
+        seeds = len(nulls)
+        asked = asked_for(bench, "baseline", "baseline@0.1", "null", seeds=seeds)
+        aucs = {("baseline", "cnn"): [0.9] * seeds, ("baseline@0.1", "cnn"): [0.7] * seeds, ("null", "cnn"): nulls}
+        write_all(bench, asked, {**aucs, ("null", "resnet"): nulls})
         for cell in asked.cells:
             patches = 100 if cell.row.share.train < 1 else 1000
             for run in RunStore(bench.runs).summaries():
@@ -284,8 +294,8 @@ class TestParts:
         assert isinstance(content, str) and content.count("<circle") == 2 and "1,000" in content
         main = sections.main_table(all_)
         assert main.header[-1] == "worth in real patches, cnn" and "worth in real patches, resnet" not in main.header
-        # Half way in the AUC is half way in the logarithm; both intervals are ±0.02, in quadrature.
-        reach = 10 ** (math.hypot(0.02, 0.02) / 0.2)
+        # Half way in the AUC is half way in the logarithm.
+        reach = 10 ** (error / 0.2)
         middle = math.sqrt(100 * 1000)
         assert [row[-1] for row in main.rows] == [
             "–",

@@ -73,20 +73,22 @@ class _Best:
     auc: float = -1.0
     epoch: int = 0
     looks: int = 0
+    collapsed: int = 0
+    """How many of the looks saw samples that had collapsed."""
     weights: dict[str, Tensor] = field(default_factory=dict)
 
     def offer(self, auc: float, epoch: int, collapsed: bool, trained: Model) -> None:
-        self.looks += 1
+        self.looks, self.collapsed = self.looks + 1, self.collapsed + collapsed
         if auc > self.auc and not collapsed:
             self.auc, self.epoch = auc, epoch
             self.weights = {name: tensor.detach().cpu().clone() for name, tensor in trained.state_dict().items()}
 
     def meta(self) -> dict[str, Any]:
-        return {"auc": self.auc, "epoch": self.epoch, "looks": self.looks}
+        return {"auc": self.auc, "epoch": self.epoch, "looks": self.looks, "collapsed": self.collapsed}
 
     @classmethod
     def of(cls, meta: Mapping[str, Any], weights: dict[str, Tensor]) -> Self:
-        return cls(meta["auc"], meta["epoch"], meta["looks"], weights)
+        return cls(meta["auc"], meta["epoch"], meta["looks"], meta.get("collapsed", 0), weights)
 
 
 class Monitor:
@@ -224,9 +226,10 @@ class Monitor:
         best = self._best
         if best.epoch:
             self._trainer.model.load_state_dict(best.weights)
+            left_out = f"; {best.collapsed} at which its samples had collapsed do not count" if best.collapsed else ""
             note = (
                 f"The generator's weights are those of epoch {best.epoch} of {self._epochs}: usefulness_auc "
-                f"{best.auc:.4f} on real validation patches, the highest of {best.looks} looks."
+                f"{best.auc:.4f} on real validation patches, the highest of {best.looks} looks{left_out}."
             )
         else:
             note = (

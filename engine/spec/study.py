@@ -83,7 +83,7 @@ class Share:
 
     @property
     def effort(self) -> float:
-        """Epochs for each epoch on all patches, in batches as many times smaller: so steps are as many as there."""
+        """How many times smaller batches are than on all patches, as far as SMALLEST_BATCH lets them."""
         return 1 / math.sqrt(self.train)
 
     @property
@@ -138,6 +138,13 @@ class Row:
     def unchanged(self) -> "Row | None":
         """The row of its preset as it is, which it is compared with; None where it changes nothing."""
         return Row(Part.TABLE, self.preset) if self.settings else None
+
+    @property
+    def company(self) -> "tuple[Row, ...]":
+        """Rows that its tables show it beside: what it takes patches from, is compared with, or is the ceiling of."""
+        real = Row(_part_of_real(self.share), REAL, self.share) if self.part is Part.AUGMENTATION else None
+        samples = Row(Part.TABLE, self.preset) if self.ceiling else None
+        return tuple(row for row in (real, self.maker, self.unchanged, samples) if row is not None and row != self)
 
     @property
     def changes(self) -> Tree:
@@ -227,8 +234,13 @@ def _why_not(preset: Preset) -> str:
 
 
 def _real_and_few() -> Iterator[Row]:
-    yield from (Row(Part.CURVE, REAL, Share(share)) for share in CURVE)
-    yield Row(Part.AUGMENTATION, REAL, Share(tumour=RARE))
+    for share in (*map(Share, CURVE), Share(tumour=RARE)):
+        yield Row(_part_of_real(share), REAL, share)
+
+
+def _part_of_real(share: Share) -> Part:
+    """The part that the row of these real patches alone belongs to."""
+    return Part.TABLE if share == WHOLE else Part.CURVE if share.tumour == 1 else Part.AUGMENTATION
 
 
 def _augmented(name: str) -> Iterator[Row]:

@@ -82,7 +82,8 @@ def intervals(
     step = 12.0 * len(series) + 10
     box = Box(left, 44, left + 460, 44 + step * len(labels))
     known = [bar for row in bars for bar in row if bar is not None]
-    x = Scale(*padded([end for bar in known for end in (bar.low, bar.high)] + list(marks)), box.left, box.right)
+    values = [value for bar in known for value in (bar.low, bar.high, *bar.seeds)]
+    x = Scale(*padded([*values, *marks]), box.left, box.right)
     parts = [*_x_axis(x, box, "AUC on test patches"), *_marks(x, box, marks)]
     for place, (label, row) in enumerate(zip(labels, bars, strict=True)):
         top = box.top + step * place

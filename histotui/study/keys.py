@@ -21,7 +21,9 @@ def key_of(config: RunConfig, lender: str | None = None) -> str:
     # A preset is a name for settings that are all here.
     for name in ("preset", "device"):
         del tree[name]
-    del tree["training"]["threads"]
+    # What a run shows and keeps on its way has no part in where it ends.
+    for name in ("threads", "log_every", "sample_every", "checkpoint_seconds"):
+        del tree["training"][name]
     if lender is not None:
         tree["synthesis"]["source"] = lender
     return json.dumps(tree, sort_keys=True)

@@ -19,7 +19,8 @@ def augmentation_section(results: Results) -> Iterator[Block]:
     yield Heading("Beside real patches")
     yield Prose(
         "Do synthetic patches help when they are added to real ones? Where real patches are few, the generator itself "
-        "has seen no others. Differences are to the same real patches alone."
+        "has seen no others. Differences are to the same real patches alone, which take fewer steps: epochs are the "
+        "same and patches fewer."
     )
     shares = dict.fromkeys(row.share for row in mixed)
     rows = [row for share in shares for row in (_real_row(share, results), *mixed) if row and row.share == share]

@@ -128,10 +128,10 @@ def plan(wish: Wish, store: RunStore) -> Plan:
 
 
 def _with_company(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows, each after the one whose synthetic patches it takes or that it is compared with."""
+    """The rows, each after those that it needs or is shown beside."""
     found: dict[str, Row] = {}
     for row in rows:
-        for each in filter(None, (row.maker, row.unchanged, row)):
+        for each in (*row.company, row):
             found.setdefault(each.name, each)
     return tuple(found.values())
 
@@ -230,15 +230,20 @@ class _Settler:
 
 
 def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tree]:
-    """More epochs and smaller batches where there are few patches; those set for this very row stay."""
-    effort = row.share.effort
-    for path, value in flatten(dump(config)) if effort != 1 else ():
-        if not path.startswith(("generator.", "classifier.")) or path in named:
+    """Smaller batches where there are few patches, and as many more epochs as make the steps those on all of them.
+
+    Settings made for this very row stay as they are.
+    """
+    share, settings = row.share, dict(flatten(dump(config)))
+    for path, batch in settings.items() if share.effort != 1 else ():
+        owner, _, name = path.rpartition(".")
+        if name != "batch_size" or f"{owner}.epochs" not in settings:
             continue
-        if path.endswith("epochs"):
-            yield parse_override(f"{path}={max(1, round(value * effort))}")
-        elif path.endswith("batch_size"):
-            yield parse_override(f"{path}={min(value, max(SMALLEST_BATCH, round(value / effort)))}")
+        fewer = batch if path in named else min(batch, max(SMALLEST_BATCH, round(batch / share.effort)))
+        yield parse_override(f"{path}={fewer}")
+        if f"{owner}.epochs" not in named:
+            epochs = settings[f"{owner}.epochs"] * fewer / (batch * share.train)
+            yield parse_override(f"{owner}.epochs={max(1, round(epochs))}")
 
 
 def _trained_on(row: Row) -> Tree:
