@@ -92,7 +92,7 @@ def lineage(earlier: EarlierSet, real: RealPatches, report: Report) -> Lineage:
             )
         )
     _refuse_seen(learned_from, real, earlier)
-    return Lineage(learned_from)
+    return Lineage(learned_from, tuple(_strangers(learned_from, real, earlier)))
 
 
 def rounded_down(number: float) -> str:
@@ -136,11 +136,28 @@ def _training_patches(run: RunFolder, report: Report) -> NDArray[np.uint8]:
 
 
 def _refuse_seen(learned_from: NDArray[np.uint8], real: RealPatches, earlier: EarlierSet) -> None:
-    test = real.sha1[real.test.rows]
-    numbers = contents(np.concatenate([learned_from, test]))
-    seen = int(np.isin(numbers[len(learned_from) :], numbers[: len(learned_from)]).sum())
-    if seen:
+    if seen := _shared(real.sha1[real.test.rows], learned_from):
         raise DataError(
-            f"synthesis.source {earlier.run.path}: its generator was trained on {seen} of this run's {len(test)} test "
-            "patches; give this run the data settings of that one, or take another run's patches"
+            f"synthesis.source {earlier.run.path}: its generator was trained on {seen} of this run's {len(real.test)} "
+            "test patches; give this run the data settings of that one, or take another run's patches"
         )
+
+
+def _strangers(learned_from: NDArray[np.uint8], real: RealPatches, earlier: EarlierSet) -> Iterator[str]:
+    """That the generator has learned from real patches that this run does not train on, in a sentence."""
+    train = real.sha1[real.train.rows]
+    if not (strange := len(learned_from) - _shared(learned_from, train)):
+        return
+    validated = _shared(real.sha1[real.valid.rows], learned_from)
+    also = f"; {validated:,} of this run's validation patches are among them" if validated else ""
+    yield (
+        f"the generator of {earlier.origin['run']} learned from {len(learned_from):,} real patches and this run trains "
+        f"on {len(train):,}, without {strange:,} of those: its patches may teach what a generator of this run's own "
+        f"could not{also}"
+    )
+
+
+def _shared(these: NDArray[np.uint8], those: NDArray[np.uint8]) -> int:
+    """How many of these patches are among those, by SHA-1 (N, 20)."""
+    numbers = contents(np.concatenate([those, these]))
+    return int(np.isin(numbers[len(those) :], numbers[: len(those)]).sum())

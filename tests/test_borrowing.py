@@ -296,6 +296,19 @@ class TestLeaks:
         assert np.array_equal(np.load(run.folder.synthetic / "learned_from.npy"), sha1_of(run, "train"))
         assert synthetic(run.folder)[2]["warnings"] == [] and not synthesis.warnings(run)
 
+    def test_one_that_has_seen_more_than_this_run_trains_on_is_said(self, tmp_path: Path, lend: Lend) -> None:
+        splits = {"train": patches(40, 1, 16), "valid": patches(10, 3, 16), "test": patches(20, 2, 16)}
+        write_folders(tmp_path / "f", splits)
+        lender, data = lend(), {"source": str(tmp_path / "f")}
+        whole = borrower(tmp_path, lender, {"data": data}, name="whole")
+        seen = np.concatenate([sha1_of(whole, "train"), sha1_of(whole, "valid")[:3]])
+        np.save(lender.synthetic / "learned_from.npy", seen)
+        few = borrower(tmp_path, lender, {"data": {**data, "train_share": 0.5}})
+        synthesis.run(few)
+        (said,) = synthesis.warnings(few)
+        assert "the generator of lender learned from 43 real patches and this run trains on 20, without 23" in said
+        assert said.endswith("; 3 of this run's validation patches are among them")
+
     def test_what_was_taken_and_is_taken_again_is_known_as_well(self, tmp_path: Path, lend: Lend) -> None:
         write_folders(tmp_path / "f", {"train": patches(40, 1, 16), "test": patches(20, 2, 16)})
         write_folders(tmp_path / "swapped", {"train": patches(20, 2, 16), "test": patches(40, 1, 16)})
@@ -340,7 +353,7 @@ class TestLeaks:
                 synthesis.run(run)
             return
         synthesis.run(run)
-        assert synthetic(run.folder)[2]["warnings"] == []
+        assert "and this run trains on 40, without 40 of those" in synthetic(run.folder)[2]["warnings"][0]
 
     @pytest.mark.parametrize(
         ("damage", "why"),
