@@ -128,17 +128,21 @@ class Batches(Protocol):
         """What the model sees of them (B, ...) and their labels (B,) int64, on the device."""
 
 
+def require_a_batch(patches: int, batch_size: int, setting: str) -> None:
+    """ConfigError where so many training patches do not fill one batch; `setting` is the field that says its size."""
+    if patches < batch_size:
+        raise ConfigError(
+            f"{patches} training patches are fewer than one batch of {batch_size}: set {setting} to at most {patches}"
+        )
+
+
 class TrainingBatches:
     """Shuffled batches without end; every epoch sees each patch at most once and leaves out what fills no batch."""
 
     def __init__(
         self, patches: Patches, batch_size: int, seed: int, device: torch.device, setting: str = "batch_size"
     ) -> None:
-        if len(patches) < batch_size:
-            raise ConfigError(
-                f"{len(patches)} training patches are fewer than one batch of {batch_size}: "
-                f"set {setting} to at most {len(patches)}"
-            )
+        require_a_batch(len(patches), batch_size, setting)
         self.steps_per_epoch = len(patches) // batch_size
         self.batch_size = batch_size
         self._size, self._seed = len(patches), seed

@@ -1,20 +1,22 @@
 """Latents of all training patches, and batches of them: what a prior over latents is trained on."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.batches import in_order, to_float
+from engine.batches import in_order, require_a_batch, to_float
 from engine.classifiers.augment import ORIENTATIONS, dihedral
 from engine.data.patches import PatchSet
 from engine.generators.base import LatentGenerator
 from engine.progress import Report
 from engine.randomness import generator, permutation
-from engine.spec.errors import ConfigError
 
+BATCH_SIZE: Final = "generator.latent_prior.batch_size"
+"""The field that says how large its batches are."""
 _ENCODE_BATCH = 256
 
 
@@ -41,11 +43,7 @@ class LatentBatches:
         self, latents: Tensor, labels: NDArray[np.uint8], batch_size: int, seed: int, device: torch.device
     ) -> None:
         """`latents` (V, N, ...) of N patches with `labels` (N,)."""
-        if len(labels) < batch_size:
-            raise ConfigError(
-                f"{len(labels)} training patches are fewer than one batch of {batch_size}: "
-                f"set generator.latent_prior.batch_size to at most {len(labels)}"
-            )
+        require_a_batch(len(labels), batch_size, BATCH_SIZE)
         self.steps_per_epoch, self.batch_size = len(labels) // batch_size, batch_size
         self._latents, self._seed, self._device = latents, seed, device
         self._labels = torch.from_numpy(labels.astype(np.int64))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.context import Context
+from engine.foresight import require_later_stages
 from engine.spec.config import RunConfig
 from engine.spec.events import StageFinished, StageStarted
 from engine.spec.run_folder import RunFolder
@@ -41,9 +42,14 @@ def _needs_reference(config: RunConfig) -> bool:
     return config.evaluation.reference and config.classifier.train_on != "real"
 
 
+def _train_generator(context: Context) -> None:
+    require_later_stages(context)
+    generator.run(context)
+
+
 STAGES = (
     Stage(prepare.STAGE, prepare.run, prepare.is_complete),
-    Stage(generator.STAGE, generator.run, generator.is_complete, _has_generator),
+    Stage(generator.STAGE, _train_generator, generator.is_complete, _has_generator),
     Stage(latent_prior.STAGE, latent_prior.run, latent_prior.is_complete, _has_latent_prior),
     Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_synthetic),
     Stage(classifier.STAGE, classifier.run, classifier.is_complete),

@@ -324,6 +324,38 @@ def test_a_generator_without_steps_runs_to_the_end(tmp_path: Path) -> None:
     assert np.load(run.synthetic / "images.npy").std() > 5
 
 
+ONE_BY_ONE = {"generator": {"batch_size": 1}, "classifier": {"batch_size": 1}}
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "said"),
+    [
+        ("latent-flow", {}, "set generator.latent_prior.batch_size to at most 120"),
+        ("vae-100", {"classifier": {"batch_size": 200}}, "set classifier.batch_size to at most"),
+        ("vae-100", {"classifier": {"validation": "official"}}, "the source has no validation split"),
+        (
+            "vae-100",
+            {"classifier": {"train_on": "both", "synthetic_proportion": 0.9}},
+            "synthetic_proportion 0.9 needs 1080 synthetic patches and there are 120",
+        ),
+        ("vae-100", {"data": {"limit": 2}, **ONE_BY_ONE}, "have one class only"),
+    ],
+)
+def test_what_would_end_a_run_late_ends_it_before_the_generators_first_step(
+    tmp_path: Path, preset: str, changes: dict[str, Any], said: str
+) -> None:
+    run = make_run(tmp_path, preset, changes)
+    assert main([str(run.path)]) in (2, 3)
+    last = read_last(run.events)
+    assert isinstance(last, RunFailed) and said in last.message and last.stage == "generator"
+    assert not any(isinstance(event, Metrics) for event in EventReader(run.events).read())
+
+
+def test_a_ceiling_needs_no_batch_for_the_prior_that_it_has_not(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "latent-flow", {"synthesis": {"reconstruct": True}})
+    assert main([str(run.path)]) == 0
+
+
 def test_a_mixture_has_enough_of_each_class_at_every_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(samples, "_FITTED_FOR_A_LOOK", 10)
     rare = {"data": {"tumour_share": 0.5}}

@@ -81,9 +81,9 @@ def fit_classifier(context: Context, stage: str, patches: TrainingSet) -> None:
     fit.checkpoints.save_final(selection.result())
 
 
-def training_set(context: Context, real: RealPatches, train_on: str) -> TrainingSet:
-    """The patches to fit on and to validate on, by the config's protocol."""
-    parts, trained_on = _parts(context, real, train_on)
+def training_set(context: Context, real: RealPatches, train_on: str, synthetic: PatchSet | None = None) -> TrainingSet:
+    """The patches to fit on and to validate on, by the config's protocol. `synthetic`: for those that the run has."""
+    parts, trained_on = _parts(context, real, train_on, synthetic)
     if context.config.classifier.validation == "official":
         whole = JoinedPatches(tuple(patches for patches, _ in parts))
         return TrainingSet(whole, _official(real), trained_on, f"the source's {real.word} validation split")
@@ -114,12 +114,15 @@ def _real_validation(context: Context, real: RealPatches, fitted: int) -> tuple[
     return (some, f"{len(some):,} {words}") if has_both_classes(some) else (None, "")
 
 
-def _parts(context: Context, real: RealPatches, train_on: str) -> tuple[list[_Grouped], str]:
+def _parts(
+    context: Context, real: RealPatches, train_on: str, synthetic: PatchSet | None
+) -> tuple[list[_Grouped], str]:
     """The sets that a training set is joined of, and what to call it."""
     grouped_real = (real.train, real.groups)
     if train_on == "real":
         return [grouped_real], real.word
-    synthetic = synthesis.load(context.folder)
+    word = "synthetic" if synthetic is not None else synthesis.word(context.folder)
+    synthetic = synthesis.load(context.folder) if synthetic is None else synthetic
     if train_on == "both":
         proportion = context.config.classifier.synthetic_proportion
         synthetic = _share_of(synthetic, len(real.train), proportion, context.config.seed)
@@ -128,7 +131,7 @@ def _parts(context: Context, real: RealPatches, train_on: str) -> tuple[list[_Gr
         return [(synthetic, real.groups[real.train.rows])], RECONSTRUCTED
     # Samples have no slides and no repeats to keep together: every one is a group.
     grouped = (synthetic, np.arange(len(synthetic.images), dtype=np.uint64))
-    return ([grouped_real, grouped], "both") if train_on == "both" else ([grouped], synthesis.word(context.folder))
+    return ([grouped_real, grouped], "both") if train_on == "both" else ([grouped], word)
 
 
 def _share_of(synthetic: PatchSet, real: int, proportion: float, seed: int) -> PatchSet:

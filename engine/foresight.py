@@ -1,0 +1,36 @@
+"""Foresight: what would end a run late is found before the generator's first step."""
+
+import numpy as np
+
+from engine.batches import require_a_batch
+from engine.context import Context
+from engine.data.patches import PatchSet
+from engine.latents import BATCH_SIZE
+from engine.spec.config import RunConfig
+from engine.spec.config_parts import FitConfig
+from engine.stages import classifier, prepare, synthesis
+from engine.stages.prepare import RealPatches
+
+
+def require_later_stages(context: Context) -> None:
+    """ConfigError or DataError where the patches that there will be are not enough for a stage behind the generator."""
+    config, real = context.config, prepare.load(context)
+    prior = getattr(config.generator, "latent_prior", None)
+    if isinstance(prior, FitConfig) and not config.synthesis.reconstruct:
+        require_a_batch(len(real.train), prior.batch_size, BATCH_SIZE)
+    _require_training_set(context, real, config.classifier.train_on)
+    if config.evaluation.reference:
+        _require_training_set(context, real, "real")
+
+
+def _require_training_set(context: Context, real: RealPatches, train_on: str) -> None:
+    patches = classifier.training_set(context, real, train_on, _stand_in(context.config, real))
+    require_a_batch(len(patches.fit), context.config.classifier.batch_size, "classifier.batch_size")
+
+
+def _stand_in(config: RunConfig, real: RealPatches) -> PatchSet:
+    """As many patches of each class as will be made, all of them the same."""
+    made = synthesis.synthetic_labels(real.train, config.synthesis.ratio, config.seed)
+    labels = real.train.own_labels if config.synthesis.reconstruct else made
+    blank = np.zeros((1, *real.train.images.shape[1:]), np.uint8)
+    return PatchSet(np.broadcast_to(blank, (len(labels), *blank.shape[1:])), labels, np.arange(len(labels)))
