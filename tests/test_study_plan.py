@@ -104,9 +104,10 @@ class TestRows:
             ("nul~components=7", "did you mean null"),
             ("baseline~epochs=7", "it has no generator"),
             ("null~kind=vae", "another kind is another generator"),
-            ("null~components", "write it as field=value"),
-            ("null~component=7", "did you mean generator.components"),
-            ("null~components=0", "generator.components"),
+            ("null~components", "--rows null~components: write each change as ~setting=value"),
+            ("null~", "--rows null~: write each change"),
+            ("null~component=7", "row null~component=7: .*did you mean generator.components"),
+            ("null~components=0", "row null~components=0: generator.components"),
         ],
     )
     def test_changes_of_a_generator_that_cannot_be_are_named(self, store: RunStore, word: str, said: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from fake_engine import score
 from workbench import FAKE, Bench, signalled
 
+from engine.spec.errors import ConfigError
 from engine.spec.events import RunFinished, RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import load
@@ -191,6 +192,22 @@ def test_whether_it_fits_is_asked_once_for_all_seeds(bench: Bench, monkeypatch: 
     assert said.code == 0 and asked == ["preflight"]
 
 
+def test_a_row_that_the_engine_refuses_is_noted_and_the_others_are_run(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answer(query: str, body: Any, *_: Any) -> dict[str, Any]:
+        if body["config"]["generator"]["components"] == 9:
+            raise ConfigError("generator.components: 9 are more than there are")
+        return {"fits": True}
+
+    monkeypatch.setattr(running, "ask", answer)
+    said = bench("study", "--rows", "null~components=9,null~components=5", "--seeds", "1", "--json")
+    assert said.code == 1
+    done = {row: state for (row, kind, _), state in cells(said).items() if kind == "cnn"}
+    assert done == {"null": "done", "null~components=9": "to do", "null~components=5": "done"}
+    assert "generator.components: 9 are more than there are" in (bench.runs / "study-tissue" / "report.md").read_text()
+
+
 def test_patches_that_are_not_there_end_it_at_once(bench: Bench) -> None:
     bench.answers("error")
     said = bench("study", *ROWS)
@@ -200,8 +217,17 @@ def test_patches_that_are_not_there_end_it_at_once(bench: Bench) -> None:
 
 def test_the_report_takes_no_runs_folder(bench: Bench) -> None:
     folder = bench.write("20251123-120000-vae-500-aaaa", DONE, scores=[score()])
-    said = bench("study", *ROWS, "--out", str(folder.path))
-    assert said.code == 2 and "it is a run's folder" in said.err
+    for path in (folder.path, folder.path / "data"):
+        said = bench("study", *ROWS, "--out", str(path))
+        assert said.code == 2 and "it is a run's folder, or in one" in said.err
+
+
+def test_a_report_that_could_not_be_written_is_refused_before_any_run(bench: Bench) -> None:
+    (bench.folder / "file").write_text("")
+    for path in (bench.folder / "file", bench.folder / "file" / "x"):
+        said = bench("study", *ROWS, "--out", str(path))
+        assert said.code == 3 and "file is no folder that can be written to" in said.err
+    assert not bench.runs.exists()
 
 
 def test_the_reports_folder_is_no_run(bench: Bench) -> None:

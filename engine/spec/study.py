@@ -202,9 +202,11 @@ def _changed(word: str) -> Row:
     """The row of a preset whose generator is changed, such as `vae-matched~prior=mixture`."""
     preset, *settings = word.split(CHANGE)
     for setting in settings:
-        if setting.partition("=")[0].strip() == "kind":
+        name, equals, _ = setting.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--rows {word}: write each change as {CHANGE}setting=value")
+        if name.strip() == "kind":
             raise ConfigError(f"--rows {word}: another kind is another generator; name a preset of it")
-        parse_override(setting)
     return Row(Part.ABLATION, _with_generator(preset, word, PRESETS), settings=tuple(settings))
 
 

@@ -1,11 +1,12 @@
 """What `study` does, step by step."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.spec.errors import ConfigError
+from engine.spec.errors import ConfigError, StorageError
 from histotui import console
 from histotui.follow import RunError
 from histotui.formats import table
@@ -46,10 +47,14 @@ def conduct(wish: Wish, manner: Manner) -> None:
 
 
 def _report_folder(planned: Plan, store: RunStore, manner: Manner) -> Path:
-    folder = manner.out or store.root / default_name(planned.source)
-    if is_run(str(folder)):
-        raise ConfigError(f"--out {folder}: it is a run's folder; name another one")
-    return folder.absolute()
+    folder = (manner.out or store.root / default_name(planned.source)).absolute()
+    if any(is_run(str(path)) for path in (folder, *folder.parents)):
+        raise ConfigError(f"--out {folder}: it is a run's folder, or in one; name another one")
+    # Hours later would be late to find that nothing can be written there.
+    nearest = next(path for path in (folder, *folder.parents) if path.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise StorageError(f"--out {folder}: {nearest} is no folder that can be written to; name another one")
+    return folder
 
 
 def _print_plan(findings: Findings, as_json: bool) -> None:

@@ -217,6 +217,13 @@ class _Settler:
         return self._settled(row.maker or row, kind, judge)
 
     def _settled(self, row: Row, kind: str, judge: RunConfig) -> RunConfig:
+        """A row's config with one classifier; ConfigError names the row where there can be none."""
+        try:
+            return self._laid_over(row, kind, judge)
+        except ConfigError as error:
+            raise ConfigError(f"row {row.name}: {error}") from None
+
+    def _laid_over(self, row: Row, kind: str, judge: RunConfig) -> RunConfig:
         """A row's config with one classifier: `--set` over `--quick` over the preset."""
         base = find_preset(judge.preset if row.is_real else row.preset).config
         given: Tree = {} if self.wish.data is None else {"data": {"source": self.wish.data}}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from engine.spec.errors import INTERRUPTED, RunFolderError
+from engine.spec.errors import INTERRUPTED, ConfigError, RunFolderError
 from engine.spec.resolve import dump
 from engine.spec.run_folder import RunFolder
 from histotui import console
@@ -51,7 +51,8 @@ class Worker:
                 if error.exit_code == INTERRUPTED:
                     raise
                 self._refuse(cell, Refusal(f"failed: {error}"))
-            except RunFolderError as error:
+            # What is wrong with one run is no reason to leave out the others.
+            except (RunFolderError, ConfigError) as error:
                 self._refuse(cell, Refusal(str(error)))
         return self._look()
 
