@@ -10,7 +10,7 @@ from typing import Any
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, StudyResult, find_preset
-from engine.spec.quick import quick
+from engine.spec.quick import quick_changes
 from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml, steps_between
 from histotui.runs import section
 from histotui.store import RunStore
@@ -53,8 +53,8 @@ def settle(request: Request, store: RunStore) -> Settled:
 
 
 def quickened(asked: RunConfig, overrides: Iterable[Tree]) -> RunConfig:
-    """The config at `--quick`'s size; an override that this has overwritten is laid on top again."""
-    return apply(quick(asked), overrides)
+    """The config at `--quick`'s size; overrides are laid on top, before anything is checked."""
+    return apply(asked, [quick_changes(asked), *overrides])
 
 
 def command_for(config: RunConfig, name: str = "", runs: Path | None = None) -> str:

@@ -68,6 +68,12 @@ class TestSettings:
         assert isinstance(generator, dict) and isinstance(classifier, dict)
         assert (generator["epochs"], classifier["epochs"]) == (77, 12)
 
+    def test_what_quick_alone_would_break_is_asked_for_all_the_same(self, bench: Bench) -> None:
+        prior = ("generator.latent_prior.heads=3", "generator.latent_prior.width=192")
+        config = self.settled(bench, *prior, preset="vqvae", quick=True)
+        assert isinstance(config["generator"], dict)
+        assert (config["generator"]["latent_prior"]["heads"], config["generator"]["latent_prior"]["width"]) == (3, 192)
+
     def test_set_repairs_what_the_file_alone_would_break(self, bench: Bench) -> None:
         file = bench.folder / "more.toml"
         file.write_text("[generator]\ngradient_penalty = 10\n")

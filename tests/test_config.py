@@ -10,7 +10,7 @@ from engine.spec.classifier_config import ClassifierConfig, CnnConfig, ResnetCon
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, all_presets, find_preset
-from engine.spec.quick import quick
+from engine.spec.quick import quick_changes
 from engine.spec.resolve import apply, differences, dump, fields, load, parse_override, steps_between, validate
 
 STUDY = {
@@ -214,6 +214,10 @@ def test_config_cannot_be_changed() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert [path for path, description in fields() if not description and not path.endswith(".kind")] == []
+
+
+def quick(config: RunConfig) -> RunConfig:
+    return apply(config, [quick_changes(config)])
 
 
 @pytest.mark.parametrize("name", PRESETS)

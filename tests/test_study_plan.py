@@ -186,6 +186,13 @@ class TestConfigs:
         rare = found["baseline@rare-0.1", "cnn", 1].template
         assert (rare.classifier.epochs, rare.data.train_share, rare.data.tumour_share) == (100, 1.0, 0.1)
 
+    def test_few_patches_have_fewer_components(self, store: RunStore) -> None:
+        changes = ("generator.components=50", "null@0.1:generator.components=40")
+        cells = planned(store, *changes, rows=("null", "null@0.01", "null@0.1", "null@rare-0.1")).cells
+        found = {cell.row.name: dump(cell.template)["generator"] for cell in cells if cell.yardstick == "cnn"}
+        made = {name: tree["components"] for name, tree in found.items() if tree}
+        assert made == {"null": 50, "null@0.01": 5, "null@0.1": 40, "null@rare-0.1": 50}
+
     def test_epochs_set_for_a_row_of_few_patches_are_those(self, store: RunStore) -> None:
         changes = ("classifier.epochs=10", "baseline@0.01:classifier.epochs=33", "classifier.batch_size=64")
         cells = planned(store, *changes, rows=("baseline@0.01", "baseline@0.1")).cells

@@ -13,6 +13,8 @@ class NullConfig(Frozen):
     """No network: for each class a Gaussian over the principal components of the pixels, the floor for all others."""
 
     kind: Literal["null"] = "null"
+    by_patches: ClassVar[tuple[str, ...]] = ("components",)
+    """Settings that few training patches allow less of."""
     components: int = Field(100, ge=1, le=4096, description="Principal components that patches are made of.")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from engine.spec.classifier_config import ClassifierFitConfig
 from engine.spec.config import MonitoringConfig, RunConfig
 from engine.spec.config_parts import FitConfig
-from engine.spec.resolve import Tree, apply
+from engine.spec.resolve import Tree
 
 TRAIN_PATCHES = 2400
 CLASSIFIER_EPOCHS = 12
@@ -17,8 +17,8 @@ LOOKED_AT = 384
 PASSES = 4
 
 
-def quick(config: RunConfig) -> RunConfig:
-    """The config with fewer patches, epochs and, in the largest networks, channels; what is smaller already stays."""
+def quick_changes(config: RunConfig) -> Tree:
+    """Fewer patches, epochs and, in the largest networks, channels; what is smaller already stays."""
     data: Tree = {"limit": min(config.data.limit or TRAIN_PATCHES, TRAIN_PATCHES)}
     if config.data.source == "tissue":
         tissue = config.data.tissue
@@ -26,7 +26,7 @@ def quick(config: RunConfig) -> RunConfig:
     changes: Tree = {"data": data, "classifier": _classifier(config.classifier)}
     if isinstance(config.generator, FitConfig):
         changes |= {"generator": _generator(config.generator), "monitoring": _monitoring(config.monitoring)}
-    return apply(config, [changes])
+    return changes
 
 
 def _monitoring(config: MonitoringConfig) -> Tree:

@@ -242,6 +242,10 @@ def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tr
     Settings made for this very row stay as they are.
     """
     share, settings = row.share, dict(flatten(dump(config)))
+    for name in getattr(config.generator, "by_patches", ()):
+        path = f"generator.{name}"
+        if path not in named:
+            yield parse_override(f"{path}={max(1, round(settings[path] / share.effort))}")
     for path, batch in settings.items() if share.effort != 1 else ():
         owner, _, name = path.rpartition(".")
         if name != "batch_size" or f"{owner}.epochs" not in settings:
