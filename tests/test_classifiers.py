@@ -50,7 +50,8 @@ def test_a_patch_has_one_logit(kind: str, side: int) -> None:
     ],
 )
 def test_sizes_at_64_pixels(config: ClassifierConfig, parameters: int) -> None:
-    assert sum(each.numel() for each in build_classifier(config, 64).parameters()) == parameters
+    model = build_classifier(config, 64)
+    assert sum(each.numel() for each in model.parameters() if each.requires_grad) == parameters
 
 
 @pytest.mark.parametrize("kind", TOYS)
@@ -58,9 +59,10 @@ def test_every_parameter_is_trained(kind: str) -> None:
     model = build_classifier(TOYS[kind], 32).train()
     images, labels = torch.rand(8, 3, 32, 32) * 2 - 1, torch.arange(8) % 2
     model.loss("model", images, labels).total.backward()
-    assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in model.parameters())
+    trained = tuple(each for each in parameters_of(model) if each.requires_grad)
+    assert all(each.grad is not None and each.grad.abs().sum() > 0 for each in trained)
     (phase,) = model.phases()
-    assert phase.parameters == parameters_of(model)
+    assert phase.parameters == trained
 
 
 def test_a_residual_block_without_its_residual_is_the_identity() -> None:
@@ -194,10 +196,29 @@ def test_weights_without_a_gradient_decay_by_the_step_size() -> None:
     trainer = toy_trainer(config, None)
     assert isinstance(trainer.model, Resnet)
     with torch.no_grad():
-        trainer.model.logit.weight.zero_()  # nothing before it gets a gradient
-    before = trainer.model.stem.weight.detach().clone()
+        trainer.model.network.logit.weight.zero_()  # nothing before it gets a gradient
+    before = trainer.model.network.stem.weight.detach().clone()
     trainer.advance()
-    assert torch.allclose(trainer.model.stem.weight, before * (1 - 0.01 * 0.5), atol=1e-7)
+    assert torch.allclose(trainer.model.network.stem.weight, before * (1 - 0.01 * 0.5), atol=1e-7)
+
+
+@torch.no_grad()
+def test_a_resnet_classifies_with_the_average_of_its_weights() -> None:
+    trainer = toy_trainer(ResnetConfig(channels=2, learning_rate=0.01, ema_decay=0.5), None)
+    model, images = trainer.model, torch.rand(4, 3, 16, 16) * 2 - 1
+    assert isinstance(model, Resnet)
+    expected = model.network.logit.weight.clone()
+    for decay in (1 / 10, 2 / 11, 3 / 12):
+        with torch.enable_grad():
+            trainer.advance()
+        expected = decay * expected + (1 - decay) * model.network.logit.weight
+    assert torch.allclose(model.average.network.logit.weight, expected, atol=1e-7)
+    model.eval()
+    assert torch.equal(model(images), model.average.network(images))
+    assert not torch.allclose(model(images), model.network(images))
+    assert torch.equal(model.features(images), model.average.network.activations(images).mean((2, 3)))
+    model.train()
+    assert torch.equal(model.activations(images), model.network.activations(images))
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0])

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from engine.classifiers.augment import StainJitter
 from engine.classifiers.base import Classifier
+from engine.ema import Average
 from engine.generators.base import Phase, adamw_phase
 from engine.spec.classifier_config import ResnetConfig
 
@@ -16,39 +17,66 @@ _LEVELS = 4
 class Resnet(Classifier):
     """Pre-activation ResNet (He et al. 2016, "Identity mappings"), trained with AdamW on altered patches.
 
-    A stride-2 convolution, four levels of 24-48-96-192 channels by default, each but the first at half the side, the
-    mean over places and Linear to one logit. Against the paper's networks: the first convolution has stride 2, as
-    patches of 64 pixels have more places than those of 32 and nuclei span several. Patches are flipped, their stains
-    perturbed, blurred and made noisy: what a generator makes is blurred as real patches are not, and a classifier must
-    not go by that.
+    Patches are flipped, their stains perturbed, blurred and made noisy: what a generator makes is blurred as real
+    patches are not, and a classifier must not go by that. It classifies with a moving average of its weights (Polyak &
+    Juditsky 1992): what holds only among the patches that it learns from changes from step to step, and averages out.
     """
 
     def __init__(self, config: ResnetConfig, side: int) -> None:
         super().__init__(config)
         self.config: ResnetConfig = config
-        widths = [config.channels << level for level in range(_LEVELS)]
-        self.stem = nn.Conv2d(3, widths[0], 4, stride=2, padding=1, bias=False)
-        blocks = [PreActivationBlock(widths[0], widths[0], stride=1)]
-        blocks += [PreActivationBlock(narrow, wide, stride=2) for narrow, wide in pairwise(widths)]
-        further = [[PreActivationBlock(width, width, stride=1) for _ in range(config.blocks - 1)] for width in widths]
-        self.levels = nn.Sequential(*(nn.Sequential(first, *more) for first, more in zip(blocks, further, strict=True)))
-        self.norm = nn.BatchNorm2d(widths[-1])
-        self.logit = nn.Linear(widths[-1], 1)
+        self.network = PreActivationNet(config.channels, config.blocks)
+        self.average = Average(self.network, config.ema_decay)
         self.perturb_stains = StainJitter(config.stain_jitter)
 
     def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.logit(self.features(images))
-        return logits.squeeze(1)
+        logits: Tensor = self._used(images)
+        return logits
 
     def activations(self, images: Tensor) -> Tensor:
-        return F.relu(self.norm(self.levels(self.stem(images))))
+        return self._used.activations(images)
+
+    @property
+    def _used(self) -> "PreActivationNet":
+        return self.network if self.training else self.average.network
 
     def augment(self, images: Tensor) -> Tensor:
         images = super().augment(images)
         return self.perturb_stains(images) if self.config.stain_jitter else images
 
     def phases(self) -> tuple[Phase, ...]:
-        return (adamw_phase("model", self, self.config),)
+        return (adamw_phase("model", self.network, self.config),)
+
+    def after_step(self, step: int) -> None:
+        self.average.update(self.network, step)
+
+
+class PreActivationNet(nn.Module):
+    """A stride-2 convolution, four levels, the mean over places and Linear to one logit.
+
+    Channels double at each level, and each but the first has half the side. Against the paper's networks: the first
+    convolution has stride 2, as patches of 64 pixels have more places than those of 32 and nuclei span several.
+    """
+
+    def __init__(self, channels: int, blocks: int) -> None:
+        super().__init__()
+        widths = [channels << level for level in range(_LEVELS)]
+        self.stem = nn.Conv2d(3, widths[0], 4, stride=2, padding=1, bias=False)
+        first = [PreActivationBlock(widths[0], widths[0], stride=1)]
+        first += [PreActivationBlock(narrow, wide, stride=2) for narrow, wide in pairwise(widths)]
+        further = [[PreActivationBlock(width, width, stride=1) for _ in range(blocks - 1)] for width in widths]
+        self.levels = nn.Sequential(*(nn.Sequential(one, *more) for one, more in zip(first, further, strict=True)))
+        self.norm = nn.BatchNorm2d(widths[-1])
+        self.logit = nn.Linear(widths[-1], 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B,) for images (B, 3, H, W) in [-1, 1]."""
+        logits: Tensor = self.logit(self.activations(images).mean((2, 3)))
+        return logits.squeeze(1)
+
+    def activations(self, images: Tensor) -> Tensor:
+        """The last layer's input, place by place, (B, C, H/16, W/16)."""
+        return F.relu(self.norm(self.levels(self.stem(images))))
 
 
 class PreActivationBlock(nn.Module):

@@ -64,7 +64,7 @@ class CodePrior(LatentPrior):
         """Codes for labels (B,), (B, side, side) int64; ConfigError before there is anything to draw from."""
         if not self.ready:
             raise ConfigError("generator: there is no prior over its codes yet; train stage latent_prior first")
-        network = cast(CodeTransformer, self.average.network)
+        network = self.average.network
         # Drawn on the CPU, all at once, so that a sample is the same on every device.
         uniform = torch.rand(len(labels), self._side**2, generator=rng, dtype=torch.float64).to(labels.device)
         return draw_codes(network, labels, uniform, self.config).view(len(labels), self._side, self._side)

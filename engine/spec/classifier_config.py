@@ -53,7 +53,7 @@ class CnnConfig(ClassifierFitConfig):
 
 
 class ResnetConfig(ClassifierFitConfig):
-    """Pre-activation residual network (He et al. 2016), trained on flips, stains perturbed, blur and noise."""
+    """Pre-activation residual network (He et al. 2016) with averaged weights, on patches altered in many ways."""
 
     kind: Literal["resnet"] = "resnet"
     epochs: int = Field(8, ge=1, le=100_000, description="Passes over the training patches.")
@@ -68,6 +68,9 @@ class ResnetConfig(ClassifierFitConfig):
     beta2: float = Field(0.999, ge=0, lt=1, description="AdamW's decay of the second moment.")
     weight_decay: float = Field(
         0.05, ge=0, le=1, description="AdamW's decay of the weights per unit of step size (Loshchilov & Hutter 2019)."
+    )
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Decay per step of the averaged weights that patches are classified with."
     )
     flips: bool = Field(True, description="Augment with the eight flips and quarter turns.")
     blur: float = Field(
