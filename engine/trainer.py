@@ -77,6 +77,7 @@ class Trainer:
             parameter.grad = None
         loss.total.backward()  # type: ignore[no-untyped-call]
         norm = gradient_norm(phase.parameters)
+        _shorten(phase, norm)
         if phase.schedule is not None and self._steps is not None:
             _set_learning_rate(optimizer, phase.learning_rate * phase.schedule((self.step + 0.5) / self._steps))
         self._guard.watch(optimizer, moment, loss.total, norm)
@@ -162,6 +163,14 @@ def require_gradients(phases: Sequence[Phase], due: Phase) -> None:
         for phase in phases:
             for parameter in phase.parameters:
                 parameter.requires_grad_(phase is due)
+
+
+@torch.no_grad()
+def _shorten(phase: Phase, norm: Tensor) -> None:
+    """Bring the gradient of the phase, whose length is `norm`, within its limit. Waits for no device."""
+    if phase.gradient_clip is not None:
+        gradients = [parameter.grad for parameter in phase.parameters if parameter.grad is not None]
+        torch._foreach_mul_(gradients, (phase.gradient_clip / norm.clamp_min(1e-12)).clamp_max(1.0))
 
 
 @torch.no_grad()

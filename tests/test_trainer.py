@@ -132,6 +132,30 @@ def test_phases_take_part_when_due_and_keep_their_weights_clipped() -> None:
     assert trainer.take_means().keys() == {"loss_first", "loss_second", "grad_norm_f", "grad_norm_s"}
 
 
+class Pulled(Model):
+    """A weight (2,) whose gradient is always (3, 4)."""
+
+    def __init__(self, clip: float | None) -> None:
+        super().__init__()
+        self.weight, self._clip = nn.Parameter(torch.zeros(2)), clip
+
+    def phases(self) -> tuple[Phase, ...]:
+        return (Phase("model", (self.weight,), 0.1, (0.9, 0.999), gradient_clip=self._clip),)
+
+    def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
+        pull = self.weight @ torch.tensor([3.0, 4.0])
+        return Loss(pull, {"pull": pull})
+
+
+@pytest.mark.parametrize(("clip", "length"), [(None, 5.0), (10.0, 5.0), (1.0, 1.0), (0.25, 0.25)])
+def test_gradients_are_shortened_to_their_limit_and_told_as_they_were(clip: float | None, length: float) -> None:
+    trainer = Trainer(Pulled(clip), TrainingBatches(toy_patches(), 8, 0, CPU), TrainingConfig(), 0, CPU)
+    trainer.advance()
+    moment = trainer.state().tensors["optimizer.model.0.exp_avg"]
+    assert torch.allclose(moment, 0.1 * length * torch.tensor([0.6, 0.8]))
+    assert trainer.take_means()["grad_norm"] == pytest.approx(5)
+
+
 def test_means_are_over_the_steps_since_the_last_call() -> None:
     trainer, losses = scripted(), []
     for _ in range(3):

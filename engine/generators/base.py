@@ -29,6 +29,8 @@ class Phase:
     """Steps before its first."""
     weight_clip: float | None = None
     """Keep its parameters within ± this."""
+    gradient_clip: float | None = None
+    """Shorten its gradient, all parameters together, to this 2-norm where it is longer (Pascanu et al. 2013)."""
     weight_decay: float = 0.0
     """AdamW's (Loshchilov & Hutter 2019): the share of each weight that goes per step, by the learning rate."""
     schedule: Callable[[float], float] | None = None

@@ -1,11 +1,14 @@
 """A VAE that is blind to the label, and a class-conditional flow over its latents."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from engine.generators.base import LatentGenerator, Loss, Phase
 from engine.generators.flow import Flow
 from engine.generators.vae import Vae
+from engine.schedules import warm_cosine
 from engine.spec.generator_config import LatentFlowConfig, VaeConfig
 
 
@@ -14,6 +17,7 @@ class LatentFlow(LatentGenerator):
 
     The networks of the VAE are the study's, without the label: a decoder that is told it paints a mark of its own. Its
     KL term weighs little, so that latents say more than a Gaussian could be fitted to; the flow fits what they are.
+    Against the study's training, the learning rate rises and falls and gradients are shortened.
     """
 
     def __init__(self, config: LatentFlowConfig, side: int) -> None:
@@ -23,7 +27,7 @@ class LatentFlow(LatentGenerator):
         self.latent_prior: Flow = Flow(config.latent_prior, config.latent_dim)
 
     def phases(self) -> tuple[Phase, ...]:
-        return self.autoencoder.phases()
+        return tuple(replace(phase, schedule=warm_cosine) for phase in self.autoencoder.phases())
 
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         return self.autoencoder.loss(phase, images, labels)

@@ -43,7 +43,8 @@ class Vae(Generator):
 
     def phases(self) -> tuple[Phase, ...]:
         betas = (self.config.beta1, self.config.beta2)
-        return (Phase("model", parameters_of(self), self.config.learning_rate, betas),)
+        clip = self.config.gradient_clip
+        return (Phase("model", parameters_of(self), self.config.learning_rate, betas, gradient_clip=clip),)
 
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         mu, log_var = self.encode(images, labels)

@@ -30,6 +30,9 @@ class VaeConfig(FitConfig):
     learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size.")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
+    gradient_clip: float | None = Field(
+        None, gt=0, description="Shorten gradients to this length: one that is far too long undoes what was learned."
+    )
     kl_weight: float = Field(1.0, ge=0, le=1000, description="Weight β of the KL term (Higgins et al. 2017).")
     prior: Literal["standard", "gaussian", "mixture"] = Field(
         "standard",
@@ -195,7 +198,7 @@ class DiffusionConfig(FitConfig):
 class FlowConfig(FitConfig):
     """Class-conditional flow matching over vectors (Lipman et al. 2023)."""
 
-    epochs: int = Field(120, ge=1, le=100_000, description="Passes over the latents of the training patches.")
+    epochs: int = Field(300, ge=1, le=100_000, description="Passes over the latents of the training patches.")
     batch_size: int = Field(512, ge=1, le=65_536, description="Latents per step.")
     width: int = Field(768, ge=8, le=8192, description="Units of each hidden layer.")
     blocks: int = Field(4, ge=1, le=64, description="Residual blocks.")
@@ -236,14 +239,19 @@ class LatentFlowConfig(FitConfig):
 
     kind: Literal["latent-flow"] = "latent-flow"
     has_encoder: ClassVar[bool] = True
-    epochs: int = Field(10, ge=1, le=100_000, description="Passes over the training patches for the VAE.")
+    epochs: int = Field(20, ge=1, le=100_000, description="Passes over the training patches for the VAE.")
     latent_dim: int = Field(256, ge=1, le=65_536, description="Dimensions of the latent z.")
     channels: int = Field(
         32, ge=1, le=1024, description="Channels of the first convolution; doubled at each of four levels."
     )
-    learning_rate: float = Field(5e-4, gt=0, le=1, description="Adam's step size for the VAE.")
+    learning_rate: float = Field(
+        1e-3, gt=0, le=1, description="Adam's highest step size for the VAE; it falls along a cosine."
+    )
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the first moment.")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the second moment.")
+    gradient_clip: float | None = Field(
+        1000.0, gt=0, description="Shorten gradients to this length: one that is far too long undoes what was learned."
+    )
     kl_weight: float = Field(
         0.05, ge=0, le=1000, description="Weight β of the KL term: low, for the flow makes up for what it leaves."
     )
