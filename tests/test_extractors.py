@@ -19,7 +19,7 @@ from engine.quality.extractors import check_extractor, own_space
 from engine.quality.features import features_of
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import DataConfig, RunConfig, TissueConfig
-from engine.spec.errors import ConfigError
+from engine.spec.errors import ConfigError, DataError
 from engine.spec.events import EventReader, Warned
 from engine.spec.generator_config import VaeConfig
 from engine.spec.resolve import apply, dump
@@ -73,6 +73,29 @@ class Large(nn.Module):
         return images.flatten(1) @ torch.ones(3 * 32 * 32, 4)
 
 
+class Halves(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.reshape(2, -1)[:, :4]
+
+
+class Squeezed(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3)).squeeze(0)
+
+
+class ByCount(nn.Module):
+    def forward(self, images: Tensor) -> Tensor:
+        return images.mean((2, 3)).repeat(1, 2 if len(images) == 1 else 1)
+
+
+class GreyAlone(nn.Module):
+    """Fails on all patches but blank ones."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        assert float(images.abs().max()) == 0, "too colourful"
+        return images.mean((2, 3))
+
+
 def script(path: Path, module: nn.Module) -> str:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -100,7 +123,10 @@ def test_a_torchscript_file_is_a_space_named_for_it(tmp_path: Path) -> None:
         (Labels, "something else than a tensor of floating-point numbers"),
         (Pair, "something else than a tensor"),
         (Undefined, "features that are not finite"),
-        (Large, "fails on patches of 16 pixels"),
+        (Large, "fails on 2 patches of 16 pixels"),
+        (Halves, r"gives the shape \(2, 4\) for 1 patches"),
+        (Squeezed, r"gives the shape \(3,\) for 1 patches"),
+        (ByCount, "gives 3 features in one batch and 6 in another"),
     ],
 )
 def test_features_of_the_wrong_size_or_kind_are_refused(
@@ -108,6 +134,12 @@ def test_features_of_the_wrong_size_or_kind_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=rf"quality.features own.ts \(\w+\): .*{words}"):
         check_extractor(asking(script(tmp_path / "own.ts", module())), CPU)
+
+
+def test_what_fails_on_real_patches_alone_is_told_by_name(tmp_path: Path) -> None:
+    space = own_space(asking(script(tmp_path / "own.pt", GreyAlone())), CPU)
+    with pytest.raises(DataError, match=r"own.pt \(\w+\): fails on 10 patches of 16 pixels \(.*too colourful"):
+        features_of(toy_patches(10), space, CPU)
 
 
 def test_files_that_are_no_extractors_are_refused_by_name(tmp_path: Path) -> None:

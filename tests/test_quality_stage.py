@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from data_samples import Images, Labels
 from toys import CPU
 
@@ -18,9 +19,10 @@ from engine.control import StopFlag
 from engine.data.sources.base import TRAIN
 from engine.data.tissue.rendering import render
 from engine.pipeline import STAGES
+from engine.quality.features import Space
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import DataConfig, EvaluationConfig, QualityConfig, RunConfig, TissueConfig
-from engine.spec.errors import ConfigError, RunFolderError, Stopped
+from engine.spec.errors import ConfigError, DataError, RunFolderError, Stopped
 from engine.spec.events import EventReader, EventWriter, Progress, Warned
 from engine.spec.generator_config import VaeConfig
 from engine.spec.quality import Comparison, Measures, QualitySheet, read_quality, write_quality
@@ -219,6 +221,18 @@ def test_too_few_patches_leave_measures_out_and_say_why(measure: Callable[..., Q
     assert tumour.synthetic.frechet is None and tumour.floor.coverage is None
     assert tumour.synthetic.kernel is not None
     assert row(sheet, "normal").synthetic.coverage is not None
+
+
+def test_a_space_that_fails_is_left_out_and_the_others_are_measured(
+    measure: Callable[..., QualitySheet], good: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(images: torch.Tensor) -> torch.Tensor:
+        raise DataError("own.pt: fails on 256 patches")
+
+    monkeypatch.setattr(quality, "own_space", lambda *_: Space("own.pt", refuse))
+    sheet = measure(good, apply(CONFIG, [{"quality": {"features": "own.pt"}}]))
+    assert {each.space for each in sheet.comparisons} == {"random convolutions"} and sheet.copies is not None
+    assert "Measures in a space are left out: own.pt: fails on 256 patches." in sheet.notes
 
 
 def test_the_same_run_measures_the_same_and_another_seed_other_patches(

@@ -15,13 +15,13 @@ from engine.checkpoints import State
 from engine.classifiers import build_classifier
 from engine.quality.features import Space, classifier_space
 from engine.spec.config import RunConfig
-from engine.spec.errors import ConfigError
+from engine.spec.errors import ConfigError, DataError
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 
 _SETTING: Final = "quality.features"
-_TRIED: Final = 2
-"""Patches that an extractor is tried on."""
+_TRIED: Final = (2, 1, 3)
+"""Batches that an extractor is tried on: what mixes up patches does not give each of them as many features."""
 
 
 def own_space(config: RunConfig, device: torch.device) -> Space:
@@ -42,7 +42,7 @@ def own_space(config: RunConfig, device: torch.device) -> Space:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
     except OSError as error:
         raise ConfigError(f"{_SETTING} {path}: cannot be read ({error.strerror})") from None
-    space = read(path, f"{path.name} ({digest})", config.data.crop, device)
+    space = _checked(read(path, f"{path.name} ({digest})", config.data.crop, device))
     check_features(space, config.data.crop, device)
     return space
 
@@ -62,24 +62,48 @@ def check_extractor(config: RunConfig, device: torch.device) -> list[str]:
 
 def check_features(space: Space, side: int, device: torch.device) -> int:
     """How many features a space has; ConfigError where it gives something else than a row of numbers per patch."""
-    images = torch.zeros(_TRIED, 3, side, side, device=device)
+    widths = [_try(space, torch.zeros(count, 3, side, side, device=device)) for count in _TRIED]
+    if len(set(widths)) > 1:
+        raise ConfigError(
+            f"{_SETTING} {space.name}: gives {widths[0]} features in one batch and {widths[1]} in another"
+        )
+    return widths[0]
+
+
+def _try(space: Space, images: Tensor) -> int:
+    """How many features there are of each of these blank patches."""
     try:
         with torch.no_grad():
             features = space.features(images)
-    # Whatever goes wrong in a TorchScript program comes as this.
-    except RuntimeError as error:
-        told = str(error).strip().splitlines() or ["no reason given"]
-        raise ConfigError(f"{_SETTING} {space.name}: fails on patches of {side} pixels ({told[-1].strip()})") from None
-    if not isinstance(features, Tensor) or not features.is_floating_point():
-        raise ConfigError(f"{_SETTING} {space.name}: gives something else than a tensor of floating-point numbers")
-    if features.ndim != 2 or len(features) != _TRIED or not features.shape[1]:
-        raise ConfigError(
-            f"{_SETTING} {space.name}: gives the shape {tuple(features.shape)} for {_TRIED} patches; "
-            f"({_TRIED}, D) is needed, D features for each"
-        )
+    except DataError as error:
+        raise ConfigError(f"{_SETTING} {error}") from None
     if not torch.isfinite(features).all():
         raise ConfigError(f"{_SETTING} {space.name}: gives features that are not finite for a grey patch")
     return int(features.shape[1])
+
+
+def _checked(space: Space) -> Space:
+    """The space, whose features are a row of numbers for each patch or a DataError."""
+
+    def features(images: Tensor) -> Tensor:
+        try:
+            found = space.features(images)
+        # Whatever goes wrong in a TorchScript program comes as one of these, what it raises itself as the second.
+        except (RuntimeError, torch.jit.Error) as error:
+            told = str(error).strip().splitlines() or ["no reason given"]
+            raise DataError(
+                f"{space.name}: fails on {len(images)} patches of {images.shape[-1]} pixels ({told[-1].strip()})"
+            ) from None
+        if not isinstance(found, Tensor) or not found.is_floating_point():
+            raise DataError(f"{space.name}: gives something else than a tensor of floating-point numbers")
+        if found.ndim != 2 or len(found) != len(images) or not found.shape[1]:
+            raise DataError(
+                f"{space.name}: gives the shape {tuple(found.shape)} for {len(images)} patches; "
+                f"({len(images)}, D) is needed, D features for each"
+            )
+        return found
+
+    return Space(space.name, features)
 
 
 def _torchscript(path: Path, name: str, _: int, device: torch.device) -> Space:

@@ -71,7 +71,12 @@ def run(context: Context) -> None:
     real, synthetic = prepare.load(context), synthesis.load(context.folder)
     sets = _sets(context, real, synthetic)
     notes = list(_notes(context, real))
-    comparisons = [row for space in _spaces(context, real) for row in _compare(context, space, sets)]
+    comparisons: list[Comparison] = []
+    for space in _spaces(context, real):
+        try:
+            comparisons += _compare(context, space, sets)
+        except DataError as error:
+            notes.append(f"Measures in a space are left out: {error}.")
     copies = None
     try:
         copies = _copies(context, real, synthetic)
