@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.spec.presets import StudyResult
-from engine.spec.run_folder import RunFolder
 from engine.spec.scores import slide_interval
 from histotui import console
 from histotui.console import Paint
 from histotui.formats import NOTHING, count, interval, number, table
 from histotui.quality import quality_of
-from histotui.runs import section
+from histotui.runs import expected_stages, section
 from histotui.settings import KAGGLE_TEST, TISSUE, departures, lent_by, study_beside, written
 from histotui.summary import RunSummary, read_tree, strings
 from histotui.text import width
@@ -35,15 +34,17 @@ def print_report(run: RunSummary) -> None:
     for block in (_table_block, _confusion_block, _notes_block, _quality_block):
         block(run)
     console.out()
-    if grid := newest_grid(run.folder):
+    if grid := last_grid(run):
         console.out(f"samples  {_shown(grid)}")
     console.out(f"run      {_shown(run.folder.path)}")
 
 
-def newest_grid(folder: RunFolder) -> Path | None:
-    """The sample grid that was saved last."""
-    grids = sorted(folder.samples.glob("*/step-*.png"), key=lambda path: (path.stat().st_mtime, path.name))
-    return grids[-1] if grids else None
+def last_grid(run: RunSummary) -> Path | None:
+    """The grid of the last stage that has any, of its last step: copies of a run folder may have lost their times."""
+    for stage in reversed(expected_stages(run.config)):
+        if grids := sorted((run.folder.samples / stage).glob("step-*.png")):
+            return grids[-1]
+    return None
 
 
 def _title(run: RunSummary) -> str:

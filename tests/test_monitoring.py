@@ -603,6 +603,12 @@ def test_the_record_says_which_epoch_was_taken_and_why(tmp_path: Path, choice: s
     if choice == "usefulness":
         assert list(curve) == [1, 2, 3]
         assert meta["chosen_epoch"] == max(curve, key=lambda epoch: (curve[epoch], -epoch))
+    *of_epochs, last = sorted((run.samples / "generator").glob("step-*.png"))
+    if meta.get("chosen_epoch", 3) == 3:
+        assert len(of_epochs) == 2
+    else:
+        assert last.name.endswith("_chosen.png")
+        assert last.read_bytes() == of_epochs[meta["chosen_epoch"] - 1].read_bytes()
 
 
 @pytest.mark.usefixtures("roomy")

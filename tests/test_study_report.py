@@ -429,7 +429,8 @@ class TestFiles:
         kinds = [(row, kind) for row in (REAL, "null") for kind in ("cnn", "resnet")]
         write_all(bench, asked, {kind: [0.8] for kind in kinds})
         for run in map(RunFolder, bench.runs.iterdir()):
-            for stage in ("prepare", "generator"):
+            # The real ones last, as a copy without times may have them.
+            for stage in ("generator", "prepare"):
                 (run.samples / stage).mkdir(parents=True)
                 Image.new("RGB", (8, 8)).save(run.samples / stage / "step-000000.png")
             run.command.write_text(f"histotui run {HOSTILE}\n")
@@ -441,6 +442,10 @@ class TestFiles:
         monkeypatch.setattr(writing, "ask", lambda *_: {"pairs": []})
         written = writing.write_report(look(asked, RunStore(bench.runs)), bench.folder / "out", quiet=True)
         return written.folder
+
+    def test_samples_of_each_generator_stand_beside_real_patches(self, written: Path) -> None:
+        page = (written / "report.html").read_text()
+        assert "Training patches, normal above tumour" in page and "null, normal above tumour" in page
 
     def test_the_page_is_whole_and_loads_nothing(self, written: Path) -> None:
         page = (written / "report.html").read_text()

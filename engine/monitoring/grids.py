@@ -31,9 +31,9 @@ class SampleGrids:
         self._samples.after(epoch)
         self.save(step, f"samples after epoch {epoch}")
 
-    def save(self, step: int, what: str) -> None:
-        """Write the grid and tell of it."""
-        path = self._context.folder.samples / self._stage / f"step-{step:06d}.png"
+    def save(self, step: int, what: str, ending: str = "") -> None:
+        """Write the grid and tell of it. `ending`: of its name, where the step has another."""
+        path = self._context.folder.samples / self._stage / f"step-{step:06d}{ending}.png"
         make = self._samples.reconstruct if self._reconstructs else self._samples.draw
         save_grid(path, make(grid_labels(), rng_at(self._context.config.seed, "grid")))
         relative = str(path.relative_to(self._context.folder.path))

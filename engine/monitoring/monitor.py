@@ -32,6 +32,7 @@ _DIVERSITY_SAMPLES: Final = 64
 _DIVERSITY_PART: Final = 0.2
 """Of the share of time, what goes to diversity alone."""
 _CHOICE: Final = "choice"
+_CHOSEN_EPOCH: Final = "chosen_epoch"
 
 
 def fit_watched(
@@ -45,7 +46,11 @@ def fit_watched(
     monitor = Monitor(context, stage, samples, trainer, real, epochs)
     grids = SampleGrids(context, stage, samples, epochs)
     Fit(context, stage, trainer, epochs, EpochEnds({"grids": grids, "monitor": monitor})).run()
-    return monitor.choose()
+    chosen = monitor.choose()
+    if (epoch := chosen.get(_CHOSEN_EPOCH, epochs)) != epochs:
+        samples.after(epoch)
+        grids.save(trainer.step, f"samples with the weights of epoch {epoch}, which were chosen", "_chosen")
+    return chosen
 
 
 def choice_notes(folder: RunFolder) -> list[str]:
@@ -238,7 +243,7 @@ class Monitor:
             )
             self._context.warn(self._stage, note)
         tell(f"{self._stage}: {note}")
-        return {_CHOICE: note, "chosen_epoch": best.epoch or self._epochs}
+        return {_CHOICE: note, _CHOSEN_EPOCH: best.epoch or self._epochs}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         meta = {

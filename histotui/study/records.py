@@ -12,7 +12,7 @@ from engine.spec.run_folder import RunFolder
 from engine.spec.study import Part, yardsticks
 from histotui.curves import Curve, CurveBook
 from histotui.formats import NOTHING, count, duration
-from histotui.report import newest_grid
+from histotui.report import last_grid
 from histotui.runs import section
 from histotui.settings import departures, written
 from histotui.study.charts import Line, curves
@@ -43,11 +43,11 @@ def sample_section(results: Results) -> Iterator[Block]:
             pictures += _grid("samples-real", _real_grid(run.folder), "Training patches, normal above tumour")
         if not row.is_real:
             words = f"{row.name}, normal above tumour"
-            pictures += _grid(f"samples-{place}", _sample_grid(run.folder), words)
+            pictures += _grid(f"samples-{place}", _sample_grid(run), words)
     unique = {picture.name: picture for picture in pictures}
     if unique:
         yield Heading("Samples")
-        yield Prose("Of the first seed of each row, as they were when its training ended.")
+        yield Prose("Of the first seed of each row, with the weights that its patches were made with.")
         yield Gallery(tuple(unique.values()), captions=True)
 
 
@@ -167,8 +167,8 @@ def _real_grid(folder: RunFolder) -> Path | None:
     return next(iter(sorted((folder.samples / _PREPARE).glob("step-*.png"))), None)
 
 
-def _sample_grid(folder: RunFolder) -> Path | None:
-    path = newest_grid(folder)
+def _sample_grid(run: RunSummary) -> Path | None:
+    path = last_grid(run)
     return None if path is None or path.parent.name == _PREPARE else path
 
 
