@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ class Trainer:
             step, number = divmod(moment, len(self._updaters))
             values = {name: float(total) / self._counts[name] for name, total in self._sums.items()}
             broken = [name for name, value in values.items() if not math.isfinite(value)]
-            raise NotFinite(self._updaters[number].phase.name, step, broken)
+            raise NotFinite(self._updaters[number].phase.name, step, broken, self._precision is not nullcontext)
 
     def state(self) -> State:
         """Weights, optimizers, step and running means: all that decides how training goes on."""
@@ -128,10 +129,12 @@ class Trainer:
 class NotFinite(Diverged):
     """A loss or gradient norm that became NaN or infinite, and where."""
 
-    def __init__(self, phase: str, step: int, terms: list[str]) -> None:
+    def __init__(self, phase: str, step: int, terms: list[str], is_coarse: bool) -> None:
+        """`is_coarse`: whether the forward pass is less precise than float32."""
+        also = ", or set training.precision to float32" if is_coarse else ""
         super().__init__(
             f"step {step}, phase {phase}: {', '.join(terms) or 'the loss'} is not finite; the weights are those of the "
-            "step before. Lower the learning rate, or set training.precision to float32"
+            f"step before. Lower the learning rate{also}"
         )
         self.phase, self.step, self.terms = phase, step, terms
 

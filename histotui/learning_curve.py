@@ -1,6 +1,7 @@
 """The learning curve of real patches alone, gathered from finished runs, and what another run is worth by it."""
 
 import math
+import shlex
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -62,13 +63,19 @@ def learning_curve(run: RunSummary, others: Iterable[RunSummary]) -> LearningCur
         raise RunFolderError(
             f"{run.id}: no learning curve: of runs on real patches alone, with the same classifier and the same test "
             f"patches, there {'is one size' if sizes else 'are none'} and two are needed; make them with "
-            "`histotui run --preset baseline --set data.train_share=0.1` and the settings of this run's classifier"
+            f"`histotui run --preset baseline{_data_option(run)} --set data.train_share=0.1` and the settings of this "
+            "run's classifier"
         )
     kept = [_with_most_epochs(sizes[size]) for size in sorted(sizes)]
     spread = _common_deviation(kept)
     points = tuple(_point(runs, spread) for runs in kept)
     over = "test patches" if spread is None else "runs with other seeds, their spread taken as the same at every size"
     return LearningCurve(points, tuple(runs[0].epochs for runs in kept), over)
+
+
+def _data_option(run: RunSummary) -> str:
+    source = str(section(run.config, "data").get("source", ""))
+    return "" if source in ("", "tissue") else f" --data {shlex.quote(source)}"
 
 
 def _measured(run: RunSummary, others: Iterable[RunSummary]) -> Iterator[_Measured]:

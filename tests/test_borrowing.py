@@ -265,7 +265,9 @@ class TestRefusals:
         lender = lend()
         run = borrower(tmp_path, lender)
         shutil.rmtree(lender.synthetic)
-        with pytest.raises(DataError, match=r"synthesis\.source .*lender: .*has the run made its synthetic set"):
+        with pytest.raises(
+            DataError, match=r"synthesis\.source .*lender: .*not made its synthetic set; `histotui resume"
+        ):
             synthesis.run(run)
 
     def test_a_damaged_lineage(self, tmp_path: Path, lend: Lend) -> None:
@@ -413,7 +415,7 @@ class TestPreflight:
         with pytest.raises(DataError, match=r"its patches have 16 pixels and data\.crop is 32"):
             self.ask(lender, {"data": {"crop": 32}})
         shutil.rmtree(lender.synthetic)
-        with pytest.raises(DataError, match=r"synthesis\.source .*has the run made its synthetic set"):
+        with pytest.raises(DataError, match=r"synthesis\.source .*not made its synthetic set; `histotui resume"):
             self.ask(lender)
 
     def test_a_set_that_is_too_small_is_said(self, lend: Lend) -> None:

@@ -90,6 +90,12 @@ def test_a_gradient_penalty_with_batch_normalisation_is_refused() -> None:
         apply(PRESETS["gan-bce"].config, [parse_override("generator.gradient_penalty=10")])
 
 
+def test_a_gradient_penalty_beside_clipped_weights_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"set generator\.weight_clip to none or generator\.gradient_penalty to 0"):
+        apply(PRESETS["gan-wasserstein"].config, [{"generator": {"gradient_penalty": 10}}])
+    apply(PRESETS["gan-wasserstein"].config, [{"generator": {"gradient_penalty": 10, "weight_clip": None}}])
+
+
 @pytest.mark.parametrize("text", ["generator.latent_dim", "=5", "a..b=1"])
 def test_an_override_of_the_wrong_form_says_how_to_write_it(text: str) -> None:
     with pytest.raises(ConfigError, match="write it as field=value"):

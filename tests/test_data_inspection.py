@@ -115,5 +115,5 @@ def test_export_that_is_stopped_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_export_of_a_run_without_a_synthetic_set(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has the run made its synthetic set"):
+    with pytest.raises(DataError, match="the run has not made its synthetic set; `histotui resume"):
         answer_export({"run": str(tmp_path), "folder": str(tmp_path / "out")}, silent)

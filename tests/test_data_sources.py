@@ -139,7 +139,7 @@ def test_a_run_on_tissue_tests_on_tissue(tmp_path: Path) -> None:
 def test_a_run_without_synthetic_patches_is_refused(tmp_path: Path) -> None:
     write_run(tmp_path / "run", DataConfig(tissue=TissueConfig(train=4, test=4)), *patches(4, side=64))
     (tmp_path / "run" / "synthetic" / "images.npy").unlink()
-    with pytest.raises(DataError, match="has the run made its synthetic set"):
+    with pytest.raises(DataError, match="the run has not made its synthetic set; `histotui resume"):
         packed(tmp_path / "run")
 
 

@@ -241,6 +241,8 @@ def test_a_diverging_run_ends_with_4_and_says_where(tmp_path: Path) -> None:
     )
     assert main([str(run.path)]) == 4
     assert_failed(run, 4, "NotFinite", "phase model", "Lower the learning rate")
+    last = read_last(run.events)
+    assert isinstance(last, RunFailed) and "precision" not in last.message, "it was float32 already"
     report = json.loads(run.postmortem.read_text())
     assert report["stage"] == "generator" and len(report["batch"]) == 8
     assert not (run.checkpoints / "generator" / "final").exists()
@@ -397,6 +399,12 @@ def test_a_generator_that_would_never_train_is_refused(tmp_path: Path) -> None:
     run = make_run(tmp_path, "gan-bce", {"generator": {"pretrain_steps": 30, "epochs": 2, "batch_size": 8}})
     assert main([str(run.path)]) == 2
     assert_failed(run, 2, "ConfigError", "phase generator would never take part", "generator.pretrain_steps")
+
+
+def test_a_phase_that_is_never_due_is_refused_with_the_setting_that_makes_it_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path, "gan-bce", {"generator": {"discriminator_steps": 90, "epochs": 2, "batch_size": 8}})
+    assert main([str(run.path)]) == 2
+    assert_failed(run, 2, "ConfigError", "takes part in every 90th step", "lower generator.discriminator_steps")
 
 
 def test_a_stop_during_validation_leaves_a_checkpoint_and_the_same_end(

@@ -70,8 +70,8 @@ class Model(nn.Module, ABC):
 class Generator(Model):
     """A class-conditional generator of patches. One that is computed at once, without steps, states no phases."""
 
-    fewest: int = 0
-    """Training patches of each class that `fit` needs, where it needs more than a random part of them has."""
+    fewest: int = 1
+    """Training patches of each class that a look at it needs, for what `fit` takes and for grids."""
 
     def require(self, patches: Sequence[int]) -> None:
         """Before anything is trained: ConfigError where so many training patches of each class are not enough."""

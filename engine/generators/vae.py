@@ -33,7 +33,7 @@ class Vae(Generator):
         self.from_latent = nn.Linear(config.latent_dim + CLASSES, features)
         self.decoder = up(config.channels, activation=lambda: nn.LeakyReLU(0.2), last=nn.Identity())
         self.prior = _prior(config)
-        self.fewest = 0 if self.prior is None else self.prior.fewest
+        self.fewest = 1 if self.prior is None else self.prior.fewest
         if config.likelihood == "learned":
             self.log_std = nn.Parameter(torch.full((), -0.5 * math.log(2)))
 

@@ -54,10 +54,11 @@ class Vqvae(LatentGenerator):
         for label, count in enumerate(patches):
             if not count:
                 raise ConfigError(f"generator: class {label} has no training patches to learn codes of")
-        if sum(patches) * self._codes < self.config.codebook_size:
+        vectors = sum(patches) * self._codes
+        if vectors < self.config.codebook_size:
             raise ConfigError(
-                f"generator.codebook_size: {self.config.codebook_size} codes are more than the "
-                f"{sum(patches) * self._codes} vectors that {sum(patches)} training patches are made of; lower it"
+                f"generator.codebook_size: {self.config.codebook_size} codes are more than the {vectors} vectors that "
+                f"{sum(patches)} training patches are made of; set it to at most {vectors}"
             )
 
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:

@@ -101,6 +101,11 @@ class GanConfig(FitConfig):
 
     @model_validator(mode="after")
     def _penalty_needs_independent_patches(self) -> Self:
+        if self.gradient_penalty and self.weight_clip is not None:
+            raise ValueError(
+                "clipped weights and a gradient penalty are two ways to keep slopes small: "
+                "set generator.weight_clip to none or generator.gradient_penalty to 0"
+            )
         if self.gradient_penalty and self.discriminator_norm == "batch":
             raise ValueError(
                 "a gradient penalty is per patch and batch normalisation mixes patches: "

@@ -96,9 +96,12 @@ def require_every_phase(model: Generator, steps: int) -> None:
     """ConfigError where a phase would begin after the last step, and what it trains would stay as it was."""
     for phase in model.phases():
         if not any(phase.is_due(step) for step in range(phase.start, min(steps, phase.start + phase.every))):
+            late = f"it begins after {phase.start} steps", "pretrain_steps"
+            seldom = f"it takes part in every {phase.every}th step", "discriminator_steps"
+            why, setting = late if phase.start >= steps else seldom
             raise ConfigError(
-                f"generator: its phase {phase.name} would never take part: it begins after {phase.start} "
-                f"steps and there are {steps}; train for more epochs or lower generator.pretrain_steps"
+                f"generator: its phase {phase.name} would never take part: {why} and there are {steps}; train for more "
+                f"epochs or lower generator.{setting}"
             )
 
 

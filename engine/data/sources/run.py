@@ -139,7 +139,10 @@ def open_learned_from(run: RunFolder) -> NDArray[np.uint8] | None:
 
 def _open_array(path: Path) -> NDArray[np.uint8]:
     if not path.is_file():
-        raise DataError(f"{path}: not there; has the run made its synthetic set?")
+        raise DataError(
+            f"{path}: not there, so the run has not made its synthetic set; `histotui resume {path.parents[1].name}` "
+            "goes on with one that was stopped"
+        )
     try:
         described = describe_array(path)
     except DamagedPackError as error:
