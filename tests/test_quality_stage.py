@@ -157,6 +157,17 @@ def test_copies_are_warned_of_though_their_measures_are_good(
     assert "copies of training patches: 100% of 60 are much nearer to one training patch than to all" in said.message
 
 
+def test_a_content_that_is_there_twice_is_compared_with_once(
+    prepared: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.path.parent / "cache"))
+    real = prepare.load(context(prepared.path))
+    sha1, rows = real.sha1.copy(), real.train.rows
+    sha1[rows[3]] = sha1[rows[1]]
+    once = quality._without_repeats(replace(real, sha1=sha1))
+    assert once.rows.tolist() == [row for row in rows if row != rows[3]]
+
+
 def test_reconstructions_are_copies_without_a_warning(
     measure: Callable[..., QualitySheet], prepared: RunFolder, tmp_path: Path
 ) -> None:

@@ -80,3 +80,11 @@ def test_the_spectral_term_has_a_gradient_where_an_amplitude_is_nothing() -> Non
     flat = torch.zeros(2, 3, 16, 16, requires_grad=True)
     spectral_error(flat, torch.rand(2, 3, 16, 16)).backward()
     assert flat.grad is not None and bool(flat.grad.isfinite().all())
+
+
+def test_the_spectral_term_weighs_what_it_is_told() -> None:
+    model, images = Vae(VaeConfig(latent_dim=3, channels=2, spectral_weight=3), 16), torch.rand(4, 3, 16, 16)
+    loss = model.loss("model", images, torch.tensor([0, 1, 0, 1]))
+    terms = {name: float(term.detach()) for name, term in loss.terms.items()}
+    assert float(loss.total.detach()) == pytest.approx(terms["recon"] + terms["kl"] + 3 * terms["spectral"])
+    assert terms["spectral"] > 0

@@ -196,6 +196,12 @@ class TestCommand:
         said = bench("worth", self.VAE)
         assert said.code == 3 and "is one size and two are needed" in said.err
 
+    def test_the_command_that_it_advises_has_the_runs_patches(self, bench: Bench) -> None:
+        config = apply(PRESETS["vae-500"].config, [{"data": {"source": "/data/my pcam"}}])
+        self.write(bench, "20251122-120000-vae-500-cccc", config, 0.75, 8000)
+        said = bench("worth", "20251122-120000-vae-500-cccc")
+        assert "--preset baseline --data '/data/my pcam' --set" in " ".join(said.err.split())
+
     def test_a_run_without_a_score_has_no_worth(self, bench: Bench) -> None:
         bench.write("20251122-120000-vae-500-bbbb", DONE[:1])
         said = bench("worth", "20251122-120000-vae-500-bbbb")

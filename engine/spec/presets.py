@@ -132,8 +132,8 @@ _BUILT_IN = (
     _beyond_the_study(
         "gan-stable",
         ProjectionGanConfig(),
-        "A GAN that does not collapse: residual networks, a projection discriminator (Miyato & Koyama 2018), the "
-        "relativistic loss with penalties on slopes, augmentation of all that the discriminator sees, and averaged "
+        "A GAN with remedies against collapse: residual networks, a projection discriminator (Miyato & Koyama 2018), "
+        "the relativistic loss with penalties on slopes, augmentation of all that the discriminator sees, and averaged "
         "weights.",
     ),
     _beyond_the_study(
