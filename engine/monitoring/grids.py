@@ -7,9 +7,8 @@ from torch import Tensor
 
 from engine.context import Context
 from engine.monitoring.samples import Samples
-from engine.pictures import grid_labels, save_grid
+from engine.pictures import grid_labels, show_grid
 from engine.randomness import generator as rng_at
-from engine.spec.events import ImageSaved
 
 
 class SampleGrids:
@@ -33,12 +32,9 @@ class SampleGrids:
 
     def save(self, step: int, what: str, ending: str = "") -> None:
         """Write the grid and tell of it. `ending`: of its name, where the step has another."""
-        path = self._context.folder.samples / self._stage / f"step-{step:06d}{ending}.png"
         make = self._samples.reconstruct if self._reconstructs else self._samples.draw
-        save_grid(path, make(grid_labels(), rng_at(self._context.config.seed, "grid")))
-        relative = str(path.relative_to(self._context.folder.path))
-        caption = f"{what}, normal above tumour"
-        self._context.events.write(ImageSaved(stage=self._stage, step=step, path=relative, caption=caption))
+        patches = make(grid_labels(), rng_at(self._context.config.seed, "grid"))
+        show_grid(self._context, self._stage, step, patches, what, ending)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {}, {}

@@ -6,6 +6,7 @@ import numpy as np
 
 from engine import metrics
 from engine.batches import TrainingBatches
+from engine.choosing import has_both_classes
 from engine.classifiers import build_classifier
 from engine.classifiers.base import Classifier
 from engine.classifiers.predicting import predict
@@ -30,15 +31,11 @@ def validation_patches(real: RealPatches, config: RunConfig) -> PatchSet | None:
     patches looks more useful on them than it is.
     """
     validation = real.valid
-    if not _has_both_classes(validation):
+    if not has_both_classes(validation):
         _, validation = held_out(real.train, real.groups, config.classifier.validation_fraction, config.seed)
     some = permutation(len(validation), config.seed, "usefulness")[: config.monitoring.validation_patches]
     validation = validation.select(np.sort(some))
-    return validation if _has_both_classes(validation) else None
-
-
-def _has_both_classes(patches: PatchSet) -> bool:
-    return patches.tumours not in (0, len(patches))
+    return validation if has_both_classes(validation) else None
 
 
 class Usefulness:

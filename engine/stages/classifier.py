@@ -159,7 +159,7 @@ def _official(real: RealPatches) -> PatchSet:
 
 
 def _require_both_classes(validation: Patches) -> None:
-    if validation.tumours in (0, len(validation)):
+    if not has_both_classes(validation):
         raise DataError(
             f"the {len(validation)} patches held out for validation have one class only and give no AUC: "
             "use more patches, or set classifier.validation_fraction"

@@ -16,11 +16,10 @@ from engine.data.packing import pack
 from engine.data.patches import PatchSet
 from engine.data.sources.base import TEST
 from engine.data.splits import Division, divide
-from engine.pictures import PER_CLASS, save_grid
+from engine.pictures import PER_CLASS, show_grid
 from engine.quality.extractors import check_extractor
 from engine.randomness import permutation
 from engine.spec.errors import DataError, RunFolderError
-from engine.spec.events import ImageSaved
 from engine.spec.run_folder import RunFolder
 
 STAGE = "prepare"
@@ -150,9 +149,4 @@ def _save_real_grid(context: Context, packed: Pack, division: Division) -> None:
     """Real training patches in the rows of a sample grid, to lay beside the generated ones."""
     rows = division.train[permutation(len(division.train), context.config.seed, "grid")]
     chosen = np.concatenate([rows[packed.labels[rows] == label][:PER_CLASS] for label in (0, 1)])
-    path = context.folder.samples / STAGE / "step-000000.png"
-    save_grid(path, packed.images[chosen])
-    relative = str(path.relative_to(context.folder.path))
-    context.events.write(
-        ImageSaved(stage=STAGE, step=0, path=relative, caption="training patches, normal above tumour")
-    )
+    show_grid(context, STAGE, 0, packed.images[chosen], "training patches")

@@ -18,11 +18,10 @@ from engine.data.sources.run import IMAGES, LABELS, LEARNED_FROM, open_learned_f
 from engine.filling import fill, forget_progress
 from engine.generators.base import Generator
 from engine.monitoring.diversity import first_of, shares, spreads
-from engine.pictures import PER_CLASS, save_grid
+from engine.pictures import PER_CLASS, show_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
 from engine.spec.errors import ConfigError, RunFolderError
-from engine.spec.events import ImageSaved
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
 from engine.stages.prepare import RealPatches
@@ -174,7 +173,7 @@ def _reconstruct(context: Context, real: RealPatches, folder: Path) -> Tree:
 
     fill(context, STAGE, folder / IMAGES, (len(train), *train.images.shape[1:]), reconstructed, "reconstructing")
     _save_columns(folder, train.own_labels, _learned_from(context, real))
-    _save_grid(context, "reconstructions of training patches", _read(folder))
+    _show(context, "reconstructions of training patches", _read(folder))
     return {"preset": config.preset, "seed": config.seed, "run": context.folder.id, "patches": RECONSTRUCTED}
 
 
@@ -190,7 +189,7 @@ def _take(context: Context, real: RealPatches, folder: Path) -> Tree:
 
     fill(context, STAGE, folder / IMAGES, (len(rows), *earlier.patches.images.shape[1:]), copied, "copying")
     _save_columns(folder, earlier.patches.labels[rows], ancestry.learned_from)
-    _save_grid(context, f"patches of {earlier.origin['run']}", _read(folder))
+    _show(context, f"patches of {earlier.origin['run']}", _read(folder))
     return earlier.origin | {"warnings": list(ancestry.warnings)}
 
 
@@ -208,13 +207,10 @@ def _save_columns(folder: Path, labels: NDArray[np.uint8], learned_from: NDArray
         np.save(folder / LEARNED_FROM, learned_from, allow_pickle=False)
 
 
-def _save_grid(context: Context, what: str, patches: PatchSet) -> None:
+def _show(context: Context, what: str, patches: PatchSet) -> None:
     """Patches of the set in the rows of a sample grid, to lay beside real ones."""
-    path = context.folder.samples / STAGE / "step-000000.png"
-    save_grid(path, np.concatenate([first_of(patches, label, PER_CLASS) for label in (0, 1)]))
-    relative = str(path.relative_to(context.folder.path))
-    caption = f"{what}, normal above tumour"
-    context.events.write(ImageSaved(stage=STAGE, step=0, path=relative, caption=caption))
+    chosen = np.concatenate([first_of(patches, label, PER_CLASS) for label in (0, 1)])
+    show_grid(context, STAGE, 0, chosen, what)
 
 
 @torch.no_grad()
