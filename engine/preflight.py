@@ -101,8 +101,7 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
             labels = torch.zeros(batch_size, dtype=torch.int64)
             for phase, optimizer in optimizers.items():
                 require_gradients(list(optimizers), phase)
-                with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-                    loss = model.loss(phase.name, images, labels)
+                loss = _loss(stage, model, phase, images, labels, dtype)
                 optimizer.zero_grad(set_to_none=True)
                 loss.total.backward()  # type: ignore[no-untyped-call]
                 optimizer.step()
@@ -122,6 +121,20 @@ def footprint(stage: str, build: Callable[[], Model], batch_size: int, side: int
                 memory.peak, memory.now + sum(copied_to_save(tensor) for tensor in (*model.parameters(), *states))
             ),
         )
+
+
+def _loss(stage: str, model: Model, phase: Phase, images: Tensor, labels: Tensor, dtype: torch.dtype) -> Loss:
+    """The loss as the trainer computes it; ConfigError where the networks cannot take such a batch."""
+    try:
+        with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+            return model.loss(phase.name, images, labels)
+    # Batch normalisation says so of a batch that is one value.
+    except ValueError as error:
+        told = str(error).partition(", got")[0]
+        raise ConfigError(
+            f"{stage}: no step can be taken on {len(images)} patches of {images.shape[-1]} pixels ({told}): "
+            f"set {'classifier' if stage == 'classifier' else 'generator'}.batch_size to more, or data.crop"
+        ) from None
 
 
 def copied_to_save(tensor: Tensor) -> int:

@@ -150,6 +150,13 @@ def test_the_most_useful_weights_are_kept_beside_those_in_training(monkeypatch: 
     assert after["disk_bytes"] - before["disk_bytes"] == 3 * largest
 
 
+@pytest.mark.parametrize("preset", ["gan-bce", "vae-100"])
+def test_a_batch_that_batch_normalisation_cannot_take_is_refused(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = apply(PRESETS[preset].config, [{"data": {"crop": 16}, "generator": {"batch_size": 1}}])
+    with pytest.raises(ConfigError, match=r"generator: no step .* on 1 patches of 16 pixels .*generator.batch_size to"):
+        ask(config, monkeypatch, free=4 << 30)
+
+
 def test_a_device_that_is_not_there_is_named() -> None:
     with pytest.raises(DeviceError, match="device cuda:7: not there; this machine has cpu"):
         answer_preflight({"config": dump(apply(RunConfig(), [{"device": "cuda:7"}]))}, silent)
