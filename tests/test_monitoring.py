@@ -26,6 +26,7 @@ from engine.fitting import Fit
 from engine.generators import build_generator
 from engine.generators.base import Generator, Loss, Passes, Phase
 from engine.monitoring import monitor as module
+from engine.monitoring import samples as samples_module
 from engine.monitoring.budget import TimeShare, is_due, looks_within, sample_work, step_work
 from engine.monitoring.diversity import CollapseAlarm
 from engine.monitoring.epoch_ends import EpochEnds
@@ -435,6 +436,15 @@ def test_training_that_is_too_short_for_a_look_has_none(tmp_path: Path, capfd: p
     each.fit.run()
     assert each.curve("usefulness_auc") == {}
     assert "a look at usefulness is as much work as" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("fewest", "expected"), [(0, [4, 3, 2]), (1, [4, 3, 2, 1]), (2, [4, 3, 2, 1, 0])])
+def test_what_is_looked_at_has_some_of_each_class(
+    monkeypatch: pytest.MonkeyPatch, fewest: int, expected: list[int]
+) -> None:
+    monkeypatch.setattr(samples_module, "_FITTED_FOR_A_LOOK", 3)
+    order, labels = np.array([4, 3, 2, 1, 0]), np.array([1, 1, 0, 0, 0], np.uint8)
+    assert samples_module._first(order, labels, fewest).tolist() == expected
 
 
 # What is chosen
