@@ -82,7 +82,7 @@ class Share:
         return "all" if self == WHOLE else f"{self.train * 100:g} %"
 
     @property
-    def effort(self) -> float:
+    def batch_divisor(self) -> float:
         """How many times smaller batches are than on all patches, as far as SMALLEST_BATCH lets them."""
         return 1 / math.sqrt(self.train)
 

@@ -245,12 +245,12 @@ def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tr
     for name in getattr(config.generator, "by_patches", ()):
         path = f"generator.{name}"
         if path not in named:
-            yield parse_override(f"{path}={max(1, round(settings[path] / share.effort))}")
-    for path, batch in settings.items() if share.effort != 1 else ():
+            yield parse_override(f"{path}={max(1, round(settings[path] / share.batch_divisor))}")
+    for path, batch in settings.items() if share.batch_divisor != 1 else ():
         owner, _, name = path.rpartition(".")
         if name != "batch_size" or f"{owner}.epochs" not in settings:
             continue
-        fewer = batch if path in named else min(batch, max(SMALLEST_BATCH, round(batch / share.effort)))
+        fewer = batch if path in named else min(batch, max(SMALLEST_BATCH, round(batch / share.batch_divisor)))
         yield parse_override(f"{path}={fewer}")
         if f"{owner}.epochs" not in named:
             epochs = settings[f"{owner}.epochs"] * fewer / (batch * share.train)
