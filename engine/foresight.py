@@ -7,7 +7,6 @@ from engine.context import Context
 from engine.data.patches import PatchSet
 from engine.latents import BATCH_SIZE
 from engine.spec.config import RunConfig
-from engine.spec.config_parts import FitConfig
 from engine.stages import classifier, prepare, synthesis
 from engine.stages.prepare import RealPatches
 
@@ -15,8 +14,7 @@ from engine.stages.prepare import RealPatches
 def require_later_stages(context: Context) -> None:
     """ConfigError or DataError where the patches that there will be are not enough for a stage behind the generator."""
     config, real = context.config, prepare.load(context)
-    prior = getattr(config.generator, "latent_prior", None)
-    if isinstance(prior, FitConfig) and not config.synthesis.reconstruct:
+    if (prior := config.latent_prior) is not None:
         require_a_batch(len(real.train), prior.batch_size, BATCH_SIZE)
     _require_training_set(context, real, config.classifier.train_on)
     if config.evaluation.reference:

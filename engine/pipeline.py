@@ -27,7 +27,7 @@ def _has_generator(config: RunConfig) -> bool:
 
 
 def _has_latent_prior(config: RunConfig) -> bool:
-    return hasattr(config.generator, "latent_prior") and not config.synthesis.reconstruct
+    return config.latent_prior is not None
 
 
 def _has_synthetic(config: RunConfig) -> bool:

@@ -165,8 +165,7 @@ def footprints(config: RunConfig, dtype: torch.dtype) -> list[Footprint]:
     if (generator := config.generator) is not None:
         batch_size = generator.batch_size if isinstance(generator, FitConfig) else 1
         found.append(footprint("generator", lambda: build_generator(generator, side), batch_size, side, dtype))
-    prior = None if config.synthesis.reconstruct else getattr(generator, "latent_prior", None)
-    if isinstance(prior, FitConfig):
+    if (prior := config.latent_prior) is not None:
         found.append(footprint("latent_prior", lambda: _prior_of(config), prior.batch_size, side, dtype))
     classifier = config.classifier
     found.append(

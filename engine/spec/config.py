@@ -213,6 +213,12 @@ class RunConfig(Frozen):
         return self.generator is not None or self.synthesis.source is not None
 
     @property
+    def latent_prior(self) -> FitConfig | None:
+        """The prior that the run trains over its generator's latents; None where it draws from none."""
+        prior = None if self.synthesis.reconstruct else getattr(self.generator, "latent_prior", None)
+        return prior if isinstance(prior, FitConfig) else None
+
+    @property
     def measures_quality(self) -> bool:
         """Whether the run has synthetic patches whose quality is to be measured."""
         return self.has_synthetic and self.quality.enabled
