@@ -15,7 +15,7 @@ from engine.batches import TrainingBatches
 from engine.checkpoints import State
 from engine.classifiers.augment import dihedral
 from engine.generators.diff_augment import change_colours, cut_out, diff_augment, shifted
-from engine.generators.projection_gan import ProjectionGan, hinge, relativistic, squared_slopes, trapezium
+from engine.generators.projection_gan import ProjectionGan, hinge, relativistic, squared_gradient_norms, trapezium
 from engine.generators.residual import (
     Doubled,
     ProjectionDiscriminator,
@@ -117,7 +117,7 @@ class Quadratic(nn.Module):
 def test_the_squared_slope_is_that_of_the_closed_form_and_reaches_the_discriminator() -> None:
     critic, images = Quadratic(3.0), torch.randn(6, 3, 2, 2)
     lengths = images.square().flatten(1).sum(1)
-    penalties = squared_slopes(critic, images, torch.zeros(6))
+    penalties = squared_gradient_norms(critic, images, torch.zeros(6))
     assert torch.allclose(penalties, 9 * lengths)
     penalties.mean().backward()  # type: ignore[no-untyped-call]
     assert critic.a.grad is not None and critic.a.grad.item() == pytest.approx(6 * lengths.mean().item(), rel=1e-5)
@@ -127,9 +127,9 @@ def test_the_squared_slope_is_float32_whatever_the_rest_is() -> None:
     discriminator, images = ProjectionDiscriminator(2, spectral=False), torch.randn(3, 3, 16, 16)
     labels = torch.tensor([0, 1, 1])
     with torch.autocast("cpu", torch.bfloat16):
-        half = squared_slopes(discriminator, images, labels)
+        half = squared_gradient_norms(discriminator, images, labels)
     assert half.dtype == torch.float32
-    assert torch.equal(half, squared_slopes(discriminator, images, labels))
+    assert torch.equal(half, squared_gradient_norms(discriminator, images, labels))
 
 
 @pytest.mark.parametrize(("r1", "r2"), [(0.0, 0.0), (4.0, 0.0), (0.0, 6.0), (4.0, 6.0)])

@@ -137,19 +137,35 @@ def trained_here(run: Context) -> bool:
 def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_patches(tmp_path: Path) -> None:
     ceiling = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW])
     alone = finished(tmp_path / "alone" / "one", ceiling)
-    samples = finished(tmp_path / "runs" / "one", apply(ceiling, [{"synthesis": {"reconstruct": False}}]))
+    sampling = {"synthesis": {"reconstruct": False}}
+    samples = finished(tmp_path / "runs" / "one", apply(ceiling, [sampling]))
     assert trained_here(alone) and trained_here(samples)
     for name, changes, taken in (
         ("same", {"generator": {"latent_prior": {"epochs": 2, "width": 16}}}, True),
         ("longer", {"generator": {"epochs": 2}}, False),
         ("other", {"seed": 1}, False),
         ("fewer", {"data": {"train_share": 0.5}}, False),
-        ("samples", {"synthesis": {"reconstruct": False}}, False),
     ):
         run = finished(tmp_path / "runs" / name, apply(ceiling, [changes]))
         assert trained_here(run) is not taken, name
         again = np.array_equal(synthesis.load(run.folder).images, synthesis.load(alone.folder).images)
         assert again is taken, name
+
+
+def test_samples_by_another_prior_take_the_networks_and_say_whose(tmp_path: Path) -> None:
+    config = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW, {"synthesis": {"reconstruct": False}}])
+    one = finished(tmp_path / "runs" / "one", config)
+    wider = apply(config, [{"generator": {"latent_prior": {"width": 16}}}])
+    two, alone = finished(tmp_path / "runs" / "two", wider), finished(tmp_path / "alone" / "two", wider)
+    assert trained_here(one) and not trained_here(two) and trained_here(alone)
+    assert np.array_equal(synthesis.load(two.folder).images, synthesis.load(alone.folder).images)
+    notes = [json.loads(run.folder.scores.read_text())["notes"] for run in (two, alone)]
+    assert [any("those of one" in note for note in each) for each in notes] == [True, False]
+
+
+def test_a_generator_without_a_prior_of_its_own_is_trained_again(tmp_path: Path) -> None:
+    config = apply(PRESETS["vae-100"].config, [SMALL, {"synthesis": {"reconstruct": False}}])
+    assert all(trained_here(finished(tmp_path / "runs" / name, config)) for name in ("one", "two"))
 
 
 def test_reconstructions_need_no_prior(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def differing(run: RunFolder, other: RunFolder) -> list[str]:
 def test_a_run_stopped_in_each_stage_ends_like_one_that_was_not(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, stopped = make_run(tmp_path / "whole", kind), make_run(tmp_path / "stopped", kind)
+    whole, stopped = make_run(tmp_path / "whole" / "run", kind), make_run(tmp_path / "stopped" / "run", kind)
     assert main([str(whole.path)]) == 0
     stops = 0
     # No part of a generator takes fewer steps than seven, so that every one is stopped in.
@@ -80,7 +80,7 @@ def test_a_run_stopped_in_each_stage_ends_like_one_that_was_not(
 
 @pytest.mark.parametrize("kind", TRAINED)
 def test_what_a_checkpoint_leaves_out_is_noticed(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, stopped = make_run(tmp_path / "whole", kind), make_run(tmp_path / "stopped", kind)
+    whole, stopped = make_run(tmp_path / "whole" / "run", kind), make_run(tmp_path / "stopped" / "run", kind)
     assert main([str(whole.path)]) == 0
     load = Trainer.load
 
@@ -97,7 +97,7 @@ def test_what_a_checkpoint_leaves_out_is_noticed(kind: str, tmp_path: Path, monk
         while stop_after(monkeypatch, stopped, 7) == 75:
             pass
     assert "generator" in differing(stopped, whole)
-    assert differing(make_and_run(tmp_path / "seed", kind, 1), whole)
+    assert differing(make_and_run(tmp_path / "seed" / "run", kind, 1), whole)
 
 
 def make_and_run(path: Path, kind: str, seed: int) -> RunFolder:

@@ -104,7 +104,9 @@ class ProjectionGan(Generator):
         }
         if not patches:
             return {}
-        slopes = squared_slopes(self.discriminator, torch.cat([*patches.values()]), labels[:some].repeat(len(patches)))
+        slopes = squared_gradient_norms(
+            self.discriminator, torch.cat([*patches.values()]), labels[:some].repeat(len(patches))
+        )
         return {name: each.mean() for name, each in zip(patches, slopes.chunk(len(patches)), strict=True)}
 
     def after_step(self, step: int) -> None:
@@ -128,7 +130,7 @@ def relativistic(higher: Tensor, lower: Tensor) -> Tensor:
     return F.softplus(lower - higher).mean()
 
 
-def squared_slopes(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+def squared_gradient_norms(discriminator: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
     """‖∇ D(x)‖² at each of images (B, 3, H, W), (B,): its mean is R1 at real ones and R2 at generated ones."""
     # Squares of slopes are too small for half precision.
     with torch.autocast(images.device.type, enabled=False):

@@ -131,9 +131,9 @@ class ProjectionGanConfig(FitConfig):
     spectral_norm: bool = Field(
         False, description="Keep the largest singular value of each of the discriminator's layers at 1."
     )
-    r1: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared slope at real patches.")
-    r2: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared slope at generated patches.")
-    penalty_share: float = Field(0.25, gt=0, le=1, description="Share of each batch at which slopes are penalised.")
+    r1: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared gradient norm at real patches.")
+    r2: float = Field(0.5, ge=0, le=1000, description="Weight γ of the squared gradient norm at generated patches.")
+    penalty_share: float = Field(0.25, gt=0, le=1, description="Share of each batch at which gradients are penalised.")
     discriminator_steps: int = Field(
         1, ge=1, le=100, description="Discriminator steps per generator step, each on a fresh batch."
     )

@@ -133,7 +133,7 @@ _BUILT_IN = (
         "gan-stable",
         ProjectionGanConfig(),
         "A GAN with remedies against collapse: residual networks, a projection discriminator (Miyato & Koyama 2018), "
-        "the relativistic loss with penalties on slopes, augmentation of all that the discriminator sees, and averaged "
+        "the relativistic loss with gradient penalties, augmentation of all that the discriminator sees, and averaged "
         "weights.",
     ),
     _beyond_the_study(

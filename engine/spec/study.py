@@ -140,9 +140,14 @@ class Row:
         return Row(Part.TABLE, self.preset) if self.settings else None
 
     @property
+    def real(self) -> "Row":
+        """The row of the same real patches alone; of real patches alone, the row itself."""
+        return Row(_part_of_real(self.share), REAL, self.share)
+
+    @property
     def company(self) -> "tuple[Row, ...]":
         """Rows that its tables show it beside: what it takes patches from, is compared with, or is the ceiling of."""
-        real = Row(_part_of_real(self.share), REAL, self.share) if self.part is Part.AUGMENTATION else None
+        real = self.real if self.part is Part.AUGMENTATION else None
         samples = Row(Part.TABLE, self.preset) if self.ceiling else None
         return tuple(row for row in (real, self.maker, self.unchanged, samples) if row is not None and row != self)
 

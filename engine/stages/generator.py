@@ -30,6 +30,8 @@ from engine.trainer import Trainer
 
 STAGE = "generator"
 PRIOR_STAGE: Final = "latent_prior"
+_LENDER: Final = "run"
+"""Where a checkpoint has the run that trained it, if it is another."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -39,14 +41,15 @@ def is_complete(folder: RunFolder) -> bool:
 def run(context: Context) -> None:
     """Train for the configured epochs, compute what takes all patches at once; the last state is the result.
 
-    With `monitoring.generator_choice` the weights of an earlier epoch may be taken instead. Where reconstructions are
-    asked for, networks that an earlier run has trained just so are taken as they are.
+    With `monitoring.generator_choice` the weights of an earlier epoch may be taken instead. Networks between patches
+    and latents that an earlier run has trained just so are taken as they are, whatever draws the latents here.
     """
     checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
+    in_part = context.config.synthesis.reconstruct or context.config.latent_prior is not None
     # What has begun here is finished here, so that a resumed run ends as it would have.
-    may_take = context.config.synthesis.reconstruct and not checkpoints.has_begun
+    may_take = in_part and not checkpoints.has_begun
     if may_take and (found := taken_from_earlier(context, partial(_same_networks, context.config))):
-        tell(f"{STAGE}: takes the networks of {found.meta['run']}, which were trained with the same settings")
+        tell(f"{STAGE}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
         checkpoints.save_final(found)
         return
     config, real = generator_config(context), prepare.load(context)
@@ -64,7 +67,15 @@ def _same_networks(config: RunConfig, folder: RunFolder) -> State | None:
     if not is_complete(folder) or _recipe(load_config(folder.config)) != _recipe(config):
         return None
     state = CheckpointFolder(folder.checkpoints / STAGE).load_final()
-    return State(state.tensors, {"run": folder.id} | dict(state.meta))
+    return State(state.tensors, {_LENDER: folder.id} | dict(state.meta))
+
+
+def lender_notes(folder: RunFolder) -> list[str]:
+    """Which run's networks were taken, if they were not trained here."""
+    lender = CheckpointFolder(folder.checkpoints / STAGE).final_meta().get(_LENDER)
+    if lender is None:
+        return []
+    return [f"The networks between patches and latents are those of {lender}, which had the same settings for them."]
 
 
 def _recipe(config: RunConfig) -> tuple[object, ...]:

@@ -23,7 +23,8 @@ def augmentation_section(results: Results) -> Iterator[Block]:
         "same and patches fewer."
     )
     shares = dict.fromkeys(row.share for row in mixed)
-    rows = [row for share in shares for row in (_real_row(share, results), *mixed) if row and row.share == share]
+    alone = [row for row in results.findings.plan.rows if row.is_real]
+    rows = [row for share in shares for row in (*alone, *mixed) if row.share == share]
     strong = frozenset(place for place, row in enumerate(rows) if row.is_real)
     header = ("real patches", "trained on", "synthetic share", "n train", "AUC", "to real patches alone")
     for yardstick in leading_first(results):
@@ -91,11 +92,6 @@ def ablation_section(results: Results) -> Iterator[Block]:
 
 def _change_cells(result: Result | None) -> tuple[str, str]:
     return words.auc(result), words.difference(result.over_unchanged if result else None)
-
-
-def _real_row(share: object, results: Results) -> Row | None:
-    """The row of these real patches alone."""
-    return next((row for row in results.findings.plan.rows if row.is_real and row.share == share), None)
 
 
 def _mixed_cells(row: Row, results: Results, yardstick: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from engine.spec.errors import RunFolderError
-from engine.spec.study import FLOOR, REAL, Part, Row
+from engine.spec.study import FLOOR, Part, Row
 from histotui.learning_curve import learning_curve
 from histotui.repeating import Spread
 from histotui.student import half_width
@@ -214,7 +214,7 @@ def _result(
         means.get("auc_high"),
         means,
         difference(FLOOR, row, yardstick),
-        difference(_real_beside(row), row, yardstick),
+        difference(row.real.name, row, yardstick),
         None if row.unchanged is None else difference(row.unchanged.name, row, yardstick),
         Auc.of([score for run in result.runs for score in run.scores if score.get("role") == BY_REAL]),
     )
@@ -228,14 +228,9 @@ def _mean(answers: Sequence[Mapping[str, Any]], name: str) -> float | None:
 def _compared_with(row: Row) -> tuple[str, ...]:
     """The names of the rows that it is tested against."""
     floor = (FLOOR,) if row.part is Part.TABLE and not row.is_real and row.name != FLOOR else ()
-    real = (_real_beside(row),) if row.name != _real_beside(row) else ()
+    real = () if row.is_real else (row.real.name,)
     unchanged = (row.unchanged.name,) if row.unchanged else ()
     return (*floor, *real, *unchanged)
-
-
-def _real_beside(row: Row) -> str:
-    """The name of the row on the same real patches alone."""
-    return Row(row.part, REAL, row.share).name
 
 
 def _by_seed(findings: Findings, other: str, row: Row, yardstick: str) -> list[tuple[RunSummary, RunSummary]]:
