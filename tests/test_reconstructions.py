@@ -27,7 +27,7 @@ from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import read_score_trees
-from engine.stages import classifier, generator, prepare, synthesis
+from engine.stages import classifier, generator, latent_prior, prepare, synthesis
 from histotui.runs import expected_stages
 
 SMALL: dict[str, Any] = {
@@ -128,10 +128,14 @@ def test_the_set_is_each_training_patch_with_its_label_and_every_record_says_so(
     assert mine.validation_word == "synthetic_validation"
 
 
+def trained_in(run: Context) -> set[str]:
+    """The stages of its generator that a run has trained itself."""
+    events = EventReader(run.folder.events).read()
+    return {event.stage for event in events if isinstance(event, Metrics)} & {"generator", "latent_prior"}
+
+
 def trained_here(run: Context) -> bool:
-    return any(
-        isinstance(event, Metrics) and event.stage == "generator" for event in EventReader(run.folder.events).read()
-    )
+    return "generator" in trained_in(run)
 
 
 def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_patches(tmp_path: Path) -> None:
@@ -152,15 +156,29 @@ def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_pat
         assert again is taken, name
 
 
-def test_samples_by_another_prior_take_the_networks_and_say_whose(tmp_path: Path) -> None:
+def test_another_prior_takes_the_networks_and_other_sampling_the_prior_too(tmp_path: Path) -> None:
     config = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW, {"synthesis": {"reconstruct": False}}])
-    one = finished(tmp_path / "runs" / "one", config)
-    wider = apply(config, [{"generator": {"latent_prior": {"width": 16}}}])
-    two, alone = finished(tmp_path / "runs" / "two", wider), finished(tmp_path / "alone" / "two", wider)
-    assert trained_here(one) and not trained_here(two) and trained_here(alone)
-    assert np.array_equal(synthesis.load(two.folder).images, synthesis.load(alone.folder).images)
-    notes = [json.loads(run.folder.scores.read_text())["notes"] for run in (two, alone)]
-    assert [any("those of one" in note for note in each) for each in notes] == [True, False]
+    finished(tmp_path / "runs" / "one", config)
+    for name, changes, taken in (
+        ("wider", {"generator": {"latent_prior": {"width": 16}}}, {"generator"}),
+        ("coarse", {"generator": {"latent_prior": {"sampling_steps": 2}}}, {"generator", "latent_prior"}),
+    ):
+        changed = apply(config, [changes])
+        run, alone = finished(tmp_path / "runs" / name, changed), finished(tmp_path / "alone" / name / "run", changed)
+        assert np.array_equal(synthesis.load(run.folder).images, synthesis.load(alone.folder).images), name
+        notes = json.loads(run.folder.scores.read_text())["notes"]
+        assert {stage for stage in taken if any(f"stage {stage} are those of one," in note for note in notes)} == taken
+        assert trained_in(run) == {"generator", "latent_prior"} - taken
+        assert trained_in(alone) == {"generator", "latent_prior"}
+        assert "are those of" not in alone.folder.scores.read_text()
+
+
+def test_a_prior_whose_samples_choose_the_epoch_is_taken_for_the_same_sampling_alone() -> None:
+    config = apply(PRESETS["latent-flow"].config, [TINY_FLOW])
+    coarse = apply(config, [{"generator": {"latent_prior": {"sampling_steps": 2}}}])
+    assert latent_prior.recipe(coarse) == latent_prior.recipe(config)
+    chosen = [apply(each, [{"monitoring": {"generator_choice": "usefulness"}}]) for each in (config, coarse)]
+    assert latent_prior.recipe(chosen[0]) != latent_prior.recipe(chosen[1])
 
 
 def test_a_generator_without_a_prior_of_its_own_is_trained_again(tmp_path: Path) -> None:

@@ -23,5 +23,7 @@ class FitConfig(Frozen):
 
     has_encoder: ClassVar[bool] = False
     """Whether a generator of this kind can make patches of patches, as `synthesis.reconstruct` needs."""
+    sampling: ClassVar[frozenset[str]] = frozenset()
+    """Settings that decide how what was learned is sampled from, and nothing of what is learned."""
     quick: ClassVar[Mapping[str, int]] = MappingProxyType({})
     """What `--quick` lowers settings to, where its rule for all models is not enough."""

@@ -227,6 +227,7 @@ class FlowConfig(FitConfig):
         "samples of clearer class and less diversity.",
     )
 
+    sampling: ClassVar[frozenset[str]] = frozenset({"sampling_steps", "guidance"})
     quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 100, "batch_size": 256, "width": 384})
 
     @model_validator(mode="after")
@@ -288,6 +289,7 @@ class TransformerConfig(FitConfig):
         1.0, gt=0, le=1, description="Draw each code from the fewest likeliest that have this probability together."
     )
 
+    sampling: ClassVar[frozenset[str]] = frozenset({"temperature", "top_k", "top_p"})
     quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 10, "batch_size": 32, "width": 128, "layers": 3})
 
     @model_validator(mode="after")

@@ -12,13 +12,14 @@ from engine.borrowing import RECONSTRUCTED
 from engine.classifiers.predicting import predict
 from engine.context import Context
 from engine.data.patches import Patches
+from engine.earlier_runs import lender_notes
 from engine.monitoring.monitor import choice_notes
 from engine.randomness import mix
 from engine.spec.config import EvaluationConfig
 from engine.spec.events import Scored
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import Role, Score, ScoreSheet, write_scores
-from engine.stages import classifier, generator, prepare, reference, synthesis
+from engine.stages import classifier, prepare, reference, synthesis
 from engine.stages.classifier import Training
 from engine.stages.prepare import RealPatches
 from engine.storage import sync
@@ -187,7 +188,7 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
                 "a ceiling and not a generator's result."
             )
         notes += synthesis.warnings(context)
-    notes += generator.lender_notes(context.folder)
+    notes += lender_notes(context.folder)
     notes += choice_notes(context.folder)
     if real.manifest["test_provenance"] == "tissue":
         notes.append("Tested on the built-in rendered tissue: says nothing about real tissue.")

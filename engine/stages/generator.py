@@ -1,7 +1,6 @@
 """generator: the generator trained on the real training patches."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, Final
 
 from torch import Tensor
@@ -9,20 +8,18 @@ from torch import Tensor
 from engine.batches import TrainingBatches
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
-from engine.earlier_runs import circumstances, taken_from_earlier
+from engine.earlier_runs import circumstances, takes_networks
 from engine.fitting import Fit
 from engine.generators import build_generator
 from engine.generators.base import Generator, LatentGenerator
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import fit_watched
 from engine.monitoring.samples import Samples, fit
-from engine.narration import tell
 from engine.randomness import mix, seed_torch
 from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.generator_config import GeneratorConfig
-from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
 from engine.stages.prepare import RealPatches
@@ -30,8 +27,6 @@ from engine.trainer import Trainer
 
 STAGE = "generator"
 PRIOR_STAGE: Final = "latent_prior"
-_LENDER: Final = "run"
-"""Where a checkpoint has the run that trained it, if it is another."""
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -44,13 +39,8 @@ def run(context: Context) -> None:
     With `monitoring.generator_choice` the weights of an earlier epoch may be taken instead. Networks between patches
     and latents that an earlier run has trained just so are taken as they are, whatever draws the latents here.
     """
-    checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
     in_part = context.config.synthesis.reconstruct or context.config.latent_prior is not None
-    # What has begun here is finished here, so that a resumed run ends as it would have.
-    may_take = in_part and not checkpoints.has_begun
-    if may_take and (found := taken_from_earlier(context, partial(_same_networks, context.config))):
-        tell(f"{STAGE}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
-        checkpoints.save_final(found)
+    if in_part and takes_networks(context, STAGE, _recipe):
         return
     config, real = generator_config(context), prepare.load(context)
     model = _untrained(context).to(context.device)
@@ -59,23 +49,7 @@ def run(context: Context) -> None:
     fit(context, STAGE, model, real.train, context.reporter(STAGE))
     if not meta:
         SampleGrids(context, STAGE, Samples(context, STAGE, model, real.train), 0).save(0, "samples")
-    checkpoints.save_final(State(_networks(model.state_dict()), meta))
-
-
-def _same_networks(config: RunConfig, folder: RunFolder) -> State | None:
-    """The networks that a run has trained, if they are what this config would train."""
-    if not is_complete(folder) or _recipe(load_config(folder.config)) != _recipe(config):
-        return None
-    state = CheckpointFolder(folder.checkpoints / STAGE).load_final()
-    return State(state.tensors, {_LENDER: folder.id} | dict(state.meta))
-
-
-def lender_notes(folder: RunFolder) -> list[str]:
-    """Which run's networks were taken, if they were not trained here."""
-    lender = CheckpointFolder(folder.checkpoints / STAGE).final_meta().get(_LENDER)
-    if lender is None:
-        return []
-    return [f"The networks between patches and latents are those of {lender}, which had the same settings for them."]
+    CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(_networks(model.state_dict()), meta))
 
 
 def _recipe(config: RunConfig) -> tuple[object, ...]:

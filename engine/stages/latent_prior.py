@@ -4,11 +4,13 @@ from typing import Any
 
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
+from engine.earlier_runs import circumstances, takes_networks
 from engine.generators.base import LatentGenerator
 from engine.latents import LatentBatches, latents_of
 from engine.monitoring.monitor import fit_watched
 from engine.randomness import generator as rng_at
 from engine.randomness import mix
+from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
@@ -22,7 +24,12 @@ def is_complete(folder: RunFolder) -> bool:
 
 
 def run(context: Context) -> None:
-    """Encode every training patch, then train the prior for its own epochs; the last state is the result."""
+    """Encode every training patch, then train the prior for its own epochs; the last state is the result.
+
+    A prior that an earlier run has trained just so is taken as it is, however it is sampled from here.
+    """
+    if takes_networks(context, STAGE, recipe):
+        return
     real, model = prepare.load(context), _settled(context)
     config: Any = getattr(context.config.generator, STAGE)
     seed = mix(context.config.seed, STAGE)
@@ -34,6 +41,15 @@ def run(context: Context) -> None:
     chosen = fit_watched(context, STAGE, trainer, model, real, config.epochs)
     meta = {"step": trainer.step, "epochs": config.epochs} | chosen
     CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.latent_prior.state_dict(), meta))
+
+
+def recipe(config: RunConfig) -> tuple[object, ...]:
+    """Everything that decides the prior's weights, the data's content aside."""
+    prior = config.latent_prior
+    # Where samples choose the epoch, what they are drawn with chooses it too.
+    apart = prior.sampling if prior is not None and config.monitoring.generator_choice == "last" else frozenset()
+    own = {} if config.generator is None else config.generator.model_dump(exclude={STAGE: set(apart)})
+    return own, config.monitoring, circumstances(config)
 
 
 def _settled(context: Context) -> LatentGenerator:
