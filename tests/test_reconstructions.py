@@ -156,6 +156,10 @@ def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_pat
         assert again is taken, name
 
 
+def last_grid(folder: RunFolder, stage: str) -> bytes:
+    return max((folder.samples / stage).glob("*.png")).read_bytes()
+
+
 def test_another_prior_takes_the_networks_and_other_sampling_the_prior_too(tmp_path: Path) -> None:
     config = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW, {"synthesis": {"reconstruct": False}}])
     finished(tmp_path / "runs" / "one", config)
@@ -171,6 +175,7 @@ def test_another_prior_takes_the_networks_and_other_sampling_the_prior_too(tmp_p
         assert trained_in(run) == {"generator", "latent_prior"} - taken
         assert trained_in(alone) == {"generator", "latent_prior"}
         assert "are those of" not in alone.folder.scores.read_text()
+        assert last_grid(run.folder, "latent_prior") == last_grid(alone.folder, "latent_prior")
 
 
 def test_a_prior_whose_samples_choose_the_epoch_is_taken_for_the_same_sampling_alone() -> None:

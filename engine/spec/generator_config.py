@@ -203,7 +203,7 @@ class DiffusionConfig(FitConfig):
 class FlowConfig(FitConfig):
     """Class-conditional flow matching over vectors (Lipman et al. 2023)."""
 
-    epochs: int = Field(300, ge=1, le=100_000, description="Passes over the latents of the training patches.")
+    epochs: int = Field(150, ge=1, le=100_000, description="Passes over the latents of the training patches.")
     batch_size: int = Field(512, ge=1, le=65_536, description="Latents per step.")
     width: int = Field(768, ge=8, le=8192, description="Units of each hidden layer.")
     blocks: int = Field(4, ge=1, le=64, description="Residual blocks.")
@@ -215,12 +215,12 @@ class FlowConfig(FitConfig):
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay per step of the averaged weights that latents are sampled with."
     )
-    sampling_steps: int = Field(40, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
+    sampling_steps: int = Field(20, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
     label_dropout: float = Field(
-        0.0, ge=0, lt=1, description="Share of latents that are learned without their label, which guidance needs."
+        0.1, ge=0, lt=1, description="Share of latents that are learned without their label, which guidance needs."
     )
     guidance: float = Field(
-        1.0,
+        2.0,
         ge=0,
         le=10,
         description="How far samples are led by their label (Ho & Salimans 2022): 1 for as far as it leads, more for "

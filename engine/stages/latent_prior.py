@@ -7,7 +7,9 @@ from engine.context import Context
 from engine.earlier_runs import circumstances, takes_networks
 from engine.generators.base import LatentGenerator
 from engine.latents import LatentBatches, latents_of
+from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import fit_watched
+from engine.monitoring.samples import Samples
 from engine.randomness import generator as rng_at
 from engine.randomness import mix
 from engine.spec.config import RunConfig
@@ -28,9 +30,11 @@ def run(context: Context) -> None:
 
     A prior that an earlier run has trained just so is taken as it is, however it is sampled from here.
     """
+    real = prepare.load(context)
     if takes_networks(context, STAGE, recipe):
+        SampleGrids(context, STAGE, Samples(context, STAGE, generator.load(context), real.train), 0).save(0, "samples")
         return
-    real, model = prepare.load(context), _settled(context)
+    model = _settled(context)
     config: Any = getattr(context.config.generator, STAGE)
     seed = mix(context.config.seed, STAGE)
     latents = latents_of(model, real.train, config.flips, context.device, context.reporter(STAGE))
