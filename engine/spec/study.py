@@ -42,6 +42,9 @@ ABLATION: Final = (
     "vae-matched~kl_weight=0.05",
     "vae-matched~latent_dim=256",
     "vae-matched~kl_weight=0.05~latent_dim=256~channels=32",
+    "latent-flow~latent_prior.guidance=1",
+    "latent-flow~latent_prior.flips=false",
+    "latent-flow~kl_weight=1",
     "gan-stable~loss=hinge~r2=0",
     "gan-stable~loss=hinge~r1=0~r2=0",
     "gan-stable~loss=hinge~r1=0~r2=0~spectral_norm=true",
@@ -49,7 +52,8 @@ ABLATION: Final = (
     "gan-stable~discriminator_learning_rate=0.002",
     "gan-stable~ema_decay=0",
 )
-"""What a plain VAE lacks, the first of them as the study had it, and what each remedy does for a GAN."""
+"""What a plain VAE lacks, the first of them as the study had it, what a flow lives by, and what each remedy does for a
+GAN."""
 
 
 class Part(StrEnum):
