@@ -86,6 +86,16 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
         return meta
 
+    def final_digest(self) -> str | None:
+        """SHA-256 of the result's tensors as they were written; None where there is no result."""
+        try:
+            manifest = json.loads((self.path / _FINAL / _MANIFEST).read_text(encoding="utf-8"))
+            return str(manifest["sha256"][_TENSORS])
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
+
     def load_latest(self) -> tuple[State | None, list[str]]:
         """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones.
 

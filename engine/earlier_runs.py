@@ -1,7 +1,8 @@
 """What earlier runs on the same patches have trained already."""
 
+import json
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
@@ -14,49 +15,60 @@ from engine.stages import prepare
 
 Offer = Callable[[RunFolder], State | None]
 """What a run has that could be taken; None where it has nothing. May raise where its folder cannot be read."""
+Recipe = Callable[[RunConfig], object]
+"""Everything of a config that decides a stage's weights, the patches' content aside."""
 _LENDER: Final = "run"
 """Where a checkpoint has the run that trained it, if it is another."""
 
 
 def taken_from_earlier(context: Context, offer: Offer) -> State | None:
-    """The first state that a run beside this one offers, of those with exactly the same patches in the same splits."""
-    fingerprint = prepare.read_manifest(context.folder)["fingerprint"]
+    """The first state that a run beside this one offers, of those that it can be taken from.
+
+    They have exactly the same patches in the same splits, and the same program on the same kind of machine has run
+    them. None where `training.reuse` is off.
+    """
+    if not context.config.training.reuse:
+        return None
+    fingerprint, program = prepare.read_manifest(context.folder)["fingerprint"], _program(context.folder)
     for path in sorted(context.folder.path.parent.glob("*/config.json")):
         folder = RunFolder(path.parent)
         if folder.path == context.folder.path:
             continue
         try:
-            if prepare.read_manifest(folder)["fingerprint"] == fingerprint and (state := offer(folder)):
+            alike = prepare.read_manifest(folder)["fingerprint"] == fingerprint and _program(folder) == program
+            if alike and (state := offer(folder)):
                 return state
         # A folder that cannot be read offers nothing; it is not this run's business to complain about it.
-        except (HistotuiError, OSError, KeyError, TypeError):
+        except (HistotuiError, OSError, ValueError, KeyError, TypeError):
             continue
     return None
 
 
-def takes_networks(context: Context, stage: str, recipe: Callable[[RunConfig], object]) -> bool:
-    """Whether an earlier run has trained, by this recipe, what this stage would train: then it is the stage's result.
+def networks_of_earlier(context: Context, stage: str, recipe: Recipe, upon: str | None = None) -> State | None:
+    """What this stage would train, as an earlier run has trained it by the same recipe; None where none has.
 
-    `recipe`: everything of a config that decides the weights, the patches' content aside.
+    `upon`: an earlier stage, whose result must be the same to the last bit in both.
     """
-    checkpoints = CheckpointFolder(context.folder.checkpoints / stage)
     # What has begun here is finished here, so that a resumed run ends as it would have.
-    if checkpoints.has_begun:
-        return False
+    if CheckpointFolder(context.folder.checkpoints / stage).has_begun:
+        return None
+
+    def ground(folder: RunFolder) -> str | None:
+        return None if upon is None else CheckpointFolder(folder.checkpoints / upon).final_digest()
 
     def trained(folder: RunFolder) -> State | None:
         theirs = CheckpointFolder(folder.checkpoints / stage)
         if not theirs.is_final or recipe(load_config(folder.config)) != recipe(context.config):
             return None
+        if ground(folder) != ground(context.folder):
+            return None
         state = theirs.load_final()
         return State(state.tensors, {_LENDER: folder.id} | dict(state.meta))
 
     found = taken_from_earlier(context, trained)
-    if found is None:
-        return False
-    tell(f"{stage}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
-    checkpoints.save_final(found)
-    return True
+    if found is not None:
+        tell(f"{stage}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
+    return found
 
 
 def lender_notes(folder: RunFolder) -> list[str]:
@@ -78,3 +90,20 @@ def circumstances(config: RunConfig) -> tuple[object, ...]:
     training = config.training
     arithmetic = (training.precision, training.compile, training.deterministic, training.threads, config.device)
     return tuple(sorted(data.items())), arithmetic, config.seed
+
+
+def choosing(config: RunConfig) -> tuple[object, ...]:
+    """What decides which epoch's weights a generator is left with, beside what it trains."""
+    if config.monitoring.generator_choice == "last":
+        return ()
+    # Where a source has no validation split, patches are held out by the classifier's fraction.
+    return config.monitoring, config.classifier.validation_fraction
+
+
+def _program(folder: RunFolder) -> tuple[object, ...]:
+    """What decides how numbers come out, beside the config; nothing where the run has not said so."""
+    try:
+        said: dict[str, Any] = json.loads(folder.environment.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+    return *(said[name] for name in ("engine_sha256", "device", "device_name", "threads")), said["packages"]["torch"]

@@ -1,5 +1,6 @@
 """environment.json: what a result depends on besides its config. An allow-list; nothing else is recorded."""
 
+import hashlib
 import json
 import platform
 import socket
@@ -21,7 +22,7 @@ def write_environment(path: Path, device: "torch.device") -> None:
 
 
 def describe_environment(device: "torch.device") -> dict[str, Any]:
-    """Versions, commit of a source checkout, device, threads and host."""
+    """Versions, what the engine's files are, device, threads and host."""
     import torch
 
     from engine.device import device_name
@@ -29,6 +30,7 @@ def describe_environment(device: "torch.device") -> dict[str, Any]:
     return {
         "histotui": VERSION,
         "commit": git_commit(Path(__file__).parent),
+        "engine_sha256": digest_of_source(Path(__file__).parent),
         "python": platform.python_version(),
         "packages": {name: package_version(name) for name in _PACKAGES},
         "cuda": torch.version.cuda,
@@ -38,6 +40,14 @@ def describe_environment(device: "torch.device") -> dict[str, Any]:
         "platform": platform.platform(),
         "host": socket.gethostname(),
     }
+
+
+def digest_of_source(folder: Path) -> str:
+    """SHA-256 over every Python file below a folder and where it lies: two are the same program where it is."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def package_version(name: str) -> str | None:

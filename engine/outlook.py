@@ -149,14 +149,27 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
     events = EventReader(folder.events).read()
     if any(isinstance(event, Resumed) for event in events):
         return {}
-    return {event.stage: event.seconds for event in events if isinstance(event, StageFinished)}
+    return {
+        event.stage: event.seconds
+        for event in events
+        if isinstance(event, StageFinished) and not _was_taken(folder, event.stage)
+    }
+
+
+def _was_taken(folder: RunFolder, stage: str) -> bool:
+    """Whether a stage's result was trained by another run, which took this one no time."""
+    try:
+        meta = json.loads((folder.checkpoints / stage / "final" / "state.json").read_bytes())
+        return any(meta.get(name) is not None for name in ("run", "source_run"))
+    except (OSError, ValueError, AttributeError):
+        return False
 
 
 def _shape(tree: Tree, stage: str) -> Tree:
     """What decides a stage's speed: all but its length and its real numbers, which are rates and weights."""
     owner = "generator" if stage in ("generator", "latent_prior", "synthesis") else "classifier"
     settings = {**(tree[owner] or {}), "crop": tree["data"]["crop"], "owner": owner, **tree["training"]}
-    ignored = {"epochs", "train_on", "validation", "real_validation", "log_every", "sample_every"}
+    ignored = {"epochs", "train_on", "validation", "real_validation", "reuse", "log_every", "sample_every"}
     return {
         name: value
         for name, value in settings.items()

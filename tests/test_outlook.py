@@ -66,6 +66,19 @@ def test_runs_that_were_resumed_or_are_damaged_measure_nothing(tmp_path: Path) -
     assert expected_duration(VAE, 1000, DEVICE, tmp_path) is None
 
 
+@pytest.mark.parametrize(("stage", "says"), [("generator", "run"), ("reference", "source_run")])
+def test_what_a_run_has_taken_from_another_is_no_measure(stage: str, says: str, tmp_path: Path) -> None:
+    earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, SECONDS)
+    earlier(tmp_path, "20251124-154501-vae-100-a1b2", VAE, {**SECONDS, stage: 0.01})
+    final = tmp_path / "20251124-154501-vae-100-a1b2" / "checkpoints" / stage / "final"
+    final.mkdir(parents=True)
+    for meta in ({says: "20251123-154501-vae-100-a1b2"}, {says: None}):
+        (final / "state.json").write_text(json.dumps(meta))
+        found = expected_duration(VAE, 1000, DEVICE, tmp_path)
+        assert found is not None
+        assert (found.seconds == pytest.approx(100 + 2 + 40 + 40)) is (meta[says] is not None)
+
+
 def test_stages_may_be_measured_by_different_runs(tmp_path: Path) -> None:
     earlier(tmp_path, "20251123-154501-vae-100-a1b2", VAE, {"generator": 100.0, "synthesis": 2.0})
     baseline = apply(PRESETS["baseline"].config, [{"classifier": {"epochs": 4}}])

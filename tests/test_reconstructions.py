@@ -27,7 +27,7 @@ from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import read_score_trees
-from engine.stages import classifier, generator, latent_prior, prepare, synthesis
+from engine.stages import classifier, generator, prepare, synthesis
 from histotui.runs import expected_stages
 
 SMALL: dict[str, Any] = {
@@ -128,21 +128,16 @@ def test_the_set_is_each_training_patch_with_its_label_and_every_record_says_so(
     assert mine.validation_word == "synthetic_validation"
 
 
-def trained_in(run: Context) -> set[str]:
-    """The stages of its generator that a run has trained itself."""
-    events = EventReader(run.folder.events).read()
-    return {event.stage for event in events if isinstance(event, Metrics)} & {"generator", "latent_prior"}
-
-
 def trained_here(run: Context) -> bool:
-    return "generator" in trained_in(run)
+    return any(
+        isinstance(event, Metrics) and event.stage == "generator" for event in EventReader(run.folder.events).read()
+    )
 
 
 def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_patches(tmp_path: Path) -> None:
     ceiling = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW])
     alone = finished(tmp_path / "alone" / "one", ceiling)
-    sampling = {"synthesis": {"reconstruct": False}}
-    samples = finished(tmp_path / "runs" / "one", apply(ceiling, [sampling]))
+    samples = finished(tmp_path / "runs" / "one", apply(ceiling, [{"synthesis": {"reconstruct": False}}]))
     assert trained_here(alone) and trained_here(samples)
     for name, changes, taken in (
         ("same", {"generator": {"latent_prior": {"epochs": 2, "width": 16}}}, True),
@@ -154,41 +149,6 @@ def test_networks_trained_with_the_same_settings_are_taken_and_make_the_same_pat
         assert trained_here(run) is not taken, name
         again = np.array_equal(synthesis.load(run.folder).images, synthesis.load(alone.folder).images)
         assert again is taken, name
-
-
-def last_grid(folder: RunFolder, stage: str) -> bytes:
-    return max((folder.samples / stage).glob("*.png")).read_bytes()
-
-
-def test_another_prior_takes_the_networks_and_other_sampling_the_prior_too(tmp_path: Path) -> None:
-    config = apply(PRESETS["latent-flow"].config, [SMALL, TINY_FLOW, {"synthesis": {"reconstruct": False}}])
-    finished(tmp_path / "runs" / "one", config)
-    for name, changes, taken in (
-        ("wider", {"generator": {"latent_prior": {"width": 16}}}, {"generator"}),
-        ("coarse", {"generator": {"latent_prior": {"sampling_steps": 2}}}, {"generator", "latent_prior"}),
-    ):
-        changed = apply(config, [changes])
-        run, alone = finished(tmp_path / "runs" / name, changed), finished(tmp_path / "alone" / name / "run", changed)
-        assert np.array_equal(synthesis.load(run.folder).images, synthesis.load(alone.folder).images), name
-        notes = json.loads(run.folder.scores.read_text())["notes"]
-        assert {stage for stage in taken if any(f"stage {stage} are those of one," in note for note in notes)} == taken
-        assert trained_in(run) == {"generator", "latent_prior"} - taken
-        assert trained_in(alone) == {"generator", "latent_prior"}
-        assert "are those of" not in alone.folder.scores.read_text()
-        assert last_grid(run.folder, "latent_prior") == last_grid(alone.folder, "latent_prior")
-
-
-def test_a_prior_whose_samples_choose_the_epoch_is_taken_for_the_same_sampling_alone() -> None:
-    config = apply(PRESETS["latent-flow"].config, [TINY_FLOW])
-    coarse = apply(config, [{"generator": {"latent_prior": {"sampling_steps": 2}}}])
-    assert latent_prior.recipe(coarse) == latent_prior.recipe(config)
-    chosen = [apply(each, [{"monitoring": {"generator_choice": "usefulness"}}]) for each in (config, coarse)]
-    assert latent_prior.recipe(chosen[0]) != latent_prior.recipe(chosen[1])
-
-
-def test_a_generator_without_a_prior_of_its_own_is_trained_again(tmp_path: Path) -> None:
-    config = apply(PRESETS["vae-100"].config, [SMALL, {"synthesis": {"reconstruct": False}}])
-    assert all(trained_here(finished(tmp_path / "runs" / name, config)) for name in ("one", "two"))
 
 
 def test_reconstructions_need_no_prior(tmp_path: Path) -> None:

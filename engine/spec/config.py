@@ -138,6 +138,11 @@ class TrainingConfig(Frozen):
     compile: bool = Field(False, description="Compile the loss with torch.compile.")
     deterministic: bool = Field(True, description="Same result for the same seed, device and thread count.")
     threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; all cores when not set.")
+    reuse: bool = Field(
+        True,
+        description="Take what an earlier run beside this one has trained with the same settings, patches and program: "
+        "the reference, an autoencoder, a latent prior. False to train all of it here.",
+    )
     log_every: int = Field(50, ge=1, description="Steps between metrics.")
     sample_every: int = Field(1, ge=1, description="Epochs between sample grids.")
     checkpoint_seconds: float = Field(120.0, ge=0, description="Time between checkpoints; 0 for one after every step.")

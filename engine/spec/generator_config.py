@@ -215,7 +215,12 @@ class FlowConfig(FitConfig):
     ema_decay: float = Field(
         0.999, ge=0, lt=1, description="Decay per step of the averaged weights that latents are sampled with."
     )
-    sampling_steps: int = Field(20, ge=1, le=1000, description="Heun steps per latent; each calls the network twice.")
+    sampling_steps: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="Heun steps per latent; each calls the network twice, and twice more where guidance is not 1.",
+    )
     label_dropout: float = Field(
         0.1, ge=0, lt=1, description="Share of latents that are learned without their label, which guidance needs."
     )

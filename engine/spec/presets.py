@@ -127,7 +127,8 @@ _BUILT_IN = (
         "latent-flow",
         LatentFlowConfig(),
         "A VAE that is not told the label and hardly held to its prior; over its latents, with the label, flow "
-        "matching (Lipman et al. 2023) on patches in all eight orientations. It works without a GPU.",
+        "matching (Lipman et al. 2023) on patches in all eight orientations, from which samples are drawn with "
+        "guidance 2. It works without a GPU.",
     ),
     _beyond_the_study(
         "gan-stable",

@@ -8,7 +8,7 @@ from torch import Tensor
 from engine.batches import TrainingBatches
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
-from engine.earlier_runs import circumstances, takes_networks
+from engine.earlier_runs import choosing, circumstances, networks_of_earlier
 from engine.fitting import Fit
 from engine.generators import build_generator
 from engine.generators.base import Generator, LatentGenerator
@@ -40,7 +40,8 @@ def run(context: Context) -> None:
     and latents that an earlier run has trained just so are taken as they are, whatever draws the latents here.
     """
     in_part = context.config.synthesis.reconstruct or context.config.latent_prior is not None
-    if in_part and takes_networks(context, STAGE, _recipe):
+    if in_part and (found := networks_of_earlier(context, STAGE, _recipe)):
+        CheckpointFolder(context.folder.checkpoints / STAGE).save_final(found)
         return
     config, real = generator_config(context), prepare.load(context)
     model = _untrained(context).to(context.device)
@@ -55,7 +56,7 @@ def run(context: Context) -> None:
 def _recipe(config: RunConfig) -> tuple[object, ...]:
     """Everything that decides the networks, the data's content aside."""
     own = {} if config.generator is None else config.generator.model_dump(exclude={PRIOR_STAGE})
-    return own, config.monitoring, circumstances(config)
+    return own, choosing(config), circumstances(config)
 
 
 def _train(context: Context, model: Generator, config: FitConfig, real: RealPatches) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
-from engine.earlier_runs import circumstances, takes_networks
+from engine.earlier_runs import choosing, circumstances, networks_of_earlier
 from engine.generators.base import LatentGenerator
 from engine.latents import LatentBatches, latents_of
 from engine.monitoring.grids import SampleGrids
@@ -30,11 +30,13 @@ def run(context: Context) -> None:
 
     A prior that an earlier run has trained just so is taken as it is, however it is sampled from here.
     """
-    real = prepare.load(context)
-    if takes_networks(context, STAGE, recipe):
-        SampleGrids(context, STAGE, Samples(context, STAGE, generator.load(context), real.train), 0).save(0, "samples")
+    real, model = prepare.load(context), _settled(context)
+    checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
+    if found := networks_of_earlier(context, STAGE, recipe, upon=generator.STAGE):
+        model.latent_prior.load_state_dict(dict(found.tensors))
+        SampleGrids(context, STAGE, Samples(context, STAGE, model, real.train), 0).save(0, "samples")
+        checkpoints.save_final(found)
         return
-    model = _settled(context)
     config: Any = getattr(context.config.generator, STAGE)
     seed = mix(context.config.seed, STAGE)
     latents = latents_of(model, real.train, config.flips, context.device, context.reporter(STAGE))
@@ -44,7 +46,7 @@ def run(context: Context) -> None:
     trainer = Trainer(model.latent_prior, batches, context.config.training, seed, context.device, steps)
     chosen = fit_watched(context, STAGE, trainer, model, real, config.epochs)
     meta = {"step": trainer.step, "epochs": config.epochs} | chosen
-    CheckpointFolder(context.folder.checkpoints / STAGE).save_final(State(model.latent_prior.state_dict(), meta))
+    checkpoints.save_final(State(model.latent_prior.state_dict(), meta))
 
 
 def recipe(config: RunConfig) -> tuple[object, ...]:
@@ -53,7 +55,7 @@ def recipe(config: RunConfig) -> tuple[object, ...]:
     # Where samples choose the epoch, what they are drawn with chooses it too.
     apart = prior.sampling if prior is not None and config.monitoring.generator_choice == "last" else frozenset()
     own = {} if config.generator is None else config.generator.model_dump(exclude={STAGE: set(apart)})
-    return own, config.monitoring, circumstances(config)
+    return own, choosing(config), circumstances(config)
 
 
 def _settled(context: Context) -> LatentGenerator:

@@ -22,7 +22,7 @@ def key_of(config: RunConfig, lender: str | None = None) -> str:
     for name in ("preset", "device"):
         del tree[name]
     # What a run shows and keeps on its way has no part in where it ends.
-    for name in ("threads", "log_every", "sample_every", "checkpoint_seconds"):
+    for name in ("threads", "reuse", "log_every", "sample_every", "checkpoint_seconds"):
         del tree["training"][name]
     if lender is not None:
         tree["synthesis"]["source"] = lender

@@ -72,7 +72,7 @@ def duration_section(results: Results) -> Iterator[Block]:
     yield Heading("Durations")
     yield Prose(
         f"Of whole runs, averaged over seeds. With {results.yardsticks[0]} that has the generator's training in it; "
-        "others take the patches of that run."
+        "others take the patches of that run. What an earlier run has trained alike is taken and adds nothing."
     )
     lines = tuple((row.name, *(_duration(results.get(row, each)) for each in leading)) for row in rows)
     yield Table(("row", *leading), lines)
