@@ -24,7 +24,7 @@ from engine.spec.generator_config import FlowConfig, LatentFlowConfig, NullConfi
 from engine.stages import generator, latent_prior
 from engine.trainer import Trainer
 
-TOY = FlowConfig(width=16, blocks=1, sampling_steps=8)
+TOY = FlowConfig(width=16, blocks=1, sampling_steps=8, label_dropout=0.0, guidance=1.0)
 SMALL = LatentFlowConfig(latent_dim=3, channels=2, latent_prior=TOY)
 
 
@@ -112,7 +112,7 @@ def test_some_latents_are_learned_without_their_label() -> None:
 
 def test_guidance_without_samples_of_no_label_is_refused() -> None:
     with pytest.raises(ValueError, match=r"set generator\.latent_prior\.label_dropout above 0"):
-        FlowConfig(guidance=2)
+        FlowConfig(guidance=2, label_dropout=0.0)
 
 
 def test_latents_are_those_of_every_patch_in_every_orientation() -> None:

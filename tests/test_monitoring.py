@@ -254,7 +254,7 @@ def test_weights_are_the_same_looked_at_or_not(kind: str, tmp_path: Path, monkey
     monkeypatch.setattr(module, "step_work", lambda trainer: counted.append(step_work(trainer)) or 1e15)
     runs = {}
     for share in (0.0, 1.0):
-        run = runs[share] = make_toy_run(tmp_path / str(share), kind)
+        run = runs[share] = make_toy_run(tmp_path / str(share) / "run", kind)
         monitoring = {"share": share, "patches": 32, "passes": 1, "channels": 1}
         run.config.write_text(json.dumps(dump(apply(load(run.config), [{"monitoring": monitoring}]))))
         assert main([str(run.path)]) == 0
