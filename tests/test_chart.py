@@ -7,12 +7,14 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 from textual.app import App, ComposeResult
+from textual.containers import Grid
 from textual.pilot import Pilot
 from textual_plot import PlotWidget
 
 from histotui.curves import Curve
 from histotui.widgets.chart import Chart
 from histotui.widgets.lines import EPOCH, PALETTE, TIME, Line, XAxis, curve_line
+from histotui.widgets.plot import Plot
 
 NAN = float("nan")
 Check = Callable[[Chart, Pilot[None]], Awaitable[None]]
@@ -427,3 +429,14 @@ def test_a_curve_over_epochs_and_over_time() -> None:
         assert chart.readout() == ["epoch 2", "recon 1.000"]
 
     with_chart(check, curve_line(curve, TIME), chart=Chart(x_axis=TIME))
+
+
+def test_margins_of_a_plot_that_is_being_left_do_no_harm() -> None:
+    async def check(chart: Chart, pilot: Pilot[None]) -> None:
+        plot = chart.query_one(Plot)
+        await plot.query("*").remove()
+        plot.margin_top = 3
+        await pilot.pause()
+        assert not plot.query(Grid)
+
+    with_chart(check)

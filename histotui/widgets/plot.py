@@ -53,6 +53,11 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
         if not self.query(Grid):
             event.prevent_default()
 
+    def _update_margin_sizes(self) -> None:
+        # As above: what has margins is laid out by whoever holds it too.
+        if self.query(Grid):
+            super()._update_margin_sizes()
+
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Draw all that changes inside at once; the library draws while it is painted and is then painted again."""
