@@ -64,6 +64,8 @@ TRAINED = {"generator", "latent_prior"}
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # The engine's edge sets it from the config, and these runs go past it; two processes of two threads each are slow.
+    torch.set_num_threads(1)
 
 
 def small(kind: str, **prior: Any) -> RunConfig:

@@ -43,6 +43,8 @@ TINY_FLOW: dict[str, Any] = {"generator": {"latent_prior": {"epochs": 1, "batch_
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # The engine's edge sets it from the config, and these runs go past it; two processes of two threads each are slow.
+    torch.set_num_threads(1)
 
 
 def finished(path: Path, config: RunConfig) -> Context:
