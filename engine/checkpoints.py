@@ -78,22 +78,14 @@ class CheckpointFolder:
 
     def final_meta(self) -> dict[str, Any]:
         """What is saved beside the result's tensors, which are not read; empty where there is no result."""
-        try:
-            meta: dict[str, Any] = json.loads((self.path / _FINAL / _META).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
-        return meta
+        return self._read_of_final(_META)
 
     def final_digest(self) -> str | None:
         """SHA-256 of the result's tensors as they were written; None where there is no result."""
         try:
-            manifest = json.loads((self.path / _FINAL / _MANIFEST).read_text(encoding="utf-8"))
-            return str(manifest["sha256"][_TENSORS])
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            digests = self._read_of_final(_MANIFEST)
+            return str(digests["sha256"][_TENSORS]) if digests else None
+        except (KeyError, TypeError) as error:
             raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
 
     def load_latest(self) -> tuple[State | None, list[str]]:
@@ -109,6 +101,15 @@ class CheckpointFolder:
                 problems.append(str(error))
                 shutil.rmtree(folder)
         return None, problems
+
+    def _read_of_final(self, name: str) -> dict[str, Any]:
+        try:
+            tree: dict[str, Any] = json.loads((self.path / _FINAL / name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
+        return tree
 
     def _steps(self) -> list[Path]:
         return sorted(self.path.glob("step-*"))

@@ -21,13 +21,14 @@ _LENDER: Final = "run"
 """Where a checkpoint has the run that trained it, if it is another."""
 
 
-def taken_from_earlier(context: Context, offer: Offer) -> State | None:
-    """The first state that a run beside this one offers, of those that it can be taken from.
+def taken_from_earlier(context: Context, stage: str, offer: Offer) -> State | None:
+    """The first state for this stage that a run beside this one offers, of those that it can be taken from.
 
     They have exactly the same patches in the same splits, and the same program on the same kind of machine has run
-    them. None where `training.reuse` is off.
+    them. None where `training.reuse` is off, or the stage has begun.
     """
-    if not context.config.training.reuse:
+    # What has begun here is finished here, so that a resumed run ends as it would have.
+    if not context.config.training.reuse or CheckpointFolder(context.folder.checkpoints / stage).has_begun:
         return None
     fingerprint, program = prepare.read_manifest(context.folder)["fingerprint"], _program(context.folder)
     for path in sorted(context.folder.path.parent.glob("*/config.json")):
@@ -49,23 +50,20 @@ def networks_of_earlier(context: Context, stage: str, recipe: Recipe, upon: str 
 
     `upon`: an earlier stage, whose result must be the same to the last bit in both.
     """
-    # What has begun here is finished here, so that a resumed run ends as it would have.
-    if CheckpointFolder(context.folder.checkpoints / stage).has_begun:
-        return None
 
     def ground(folder: RunFolder) -> str | None:
         return None if upon is None else CheckpointFolder(folder.checkpoints / upon).final_digest()
 
+    own = recipe(context.config), ground(context.folder)
+
     def trained(folder: RunFolder) -> State | None:
         theirs = CheckpointFolder(folder.checkpoints / stage)
-        if not theirs.is_final or recipe(load_config(folder.config)) != recipe(context.config):
-            return None
-        if ground(folder) != ground(context.folder):
+        if not theirs.is_final or (recipe(load_config(folder.config)), ground(folder)) != own:
             return None
         state = theirs.load_final()
         return State(state.tensors, {_LENDER: folder.id} | dict(state.meta))
 
-    found = taken_from_earlier(context, trained)
+    found = taken_from_earlier(context, stage, trained)
     if found is not None:
         tell(f"{stage}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
     return found

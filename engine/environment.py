@@ -22,7 +22,7 @@ def write_environment(path: Path, device: "torch.device") -> None:
 
 
 def describe_environment(device: "torch.device") -> dict[str, Any]:
-    """Versions, what the engine's files are, device, threads and host."""
+    """Versions, commit of a source checkout, what the engine's files are, device, threads and host."""
     import torch
 
     from engine.device import device_name
@@ -43,7 +43,7 @@ def describe_environment(device: "torch.device") -> dict[str, Any]:
 
 
 def digest_of_source(folder: Path) -> str:
-    """SHA-256 over every Python file below a folder and where it lies: two are the same program where it is."""
+    """SHA-256 over every Python file below a folder and where it lies: equal for the same program alone."""
     digest = hashlib.sha256()
     for path in sorted(folder.rglob("*.py")):
         digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(path.read_bytes()).digest())

@@ -21,9 +21,7 @@ def is_complete(folder: RunFolder) -> bool:
 def run(context: Context) -> None:
     """Copy the classifier of an earlier run on the same data with the same recipe, or train it."""
     checkpoints = CheckpointFolder(context.folder.checkpoints / STAGE)
-    # A reference that has begun here is finished here, so that a resumed run ends as it would have.
-    found = None if checkpoints.has_begun else taken_from_earlier(context, partial(_same_classifier, context.config))
-    if found is not None:
+    if found := taken_from_earlier(context, STAGE, partial(_same_classifier, context.config)):
         checkpoints.save_final(found)
         return
     real = prepare.load(context)

@@ -54,7 +54,7 @@ class Plot(PlotWidget, can_focus=False, inherit_bindings=False):
             event.prevent_default()
 
     def _update_margin_sizes(self) -> None:
-        # As above: what has margins is laid out by whoever holds it too.
+        # The chart around it sets its margins when it is mounted, which may be at that moment too.
         if self.query(Grid):
             super()._update_margin_sizes()
 
