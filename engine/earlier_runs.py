@@ -1,7 +1,7 @@
 """What earlier runs on the same patches have trained already."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from engine.checkpoints import CheckpointFolder, State
@@ -67,6 +67,11 @@ def networks_of_earlier(context: Context, stage: str, recipe: Recipe, upon: str 
     if found is not None:
         tell(f"{stage}: takes the networks of {found.meta[_LENDER]}, which were trained with the same settings")
     return found
+
+
+def was_taken(meta: Mapping[str, Any]) -> bool:
+    """Whether what is saved beside a result says that another run has trained it: networks, or a reference."""
+    return any(meta.get(name) is not None for name in (_LENDER, "source_run"))
 
 
 def lender_notes(folder: RunFolder) -> list[str]:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from engine.checkpoints import CheckpointFolder
 from engine.data.shares import LEAST, class_shares
+from engine.earlier_runs import was_taken
 from engine.spec.config import RunConfig
+from engine.spec.errors import CheckpointError
 from engine.spec.events import EventReader, Resumed, RunStarted, StageFinished, read_first
 from engine.spec.resolve import Tree, dump
 from engine.spec.run_folder import RunFolder
@@ -159,9 +162,9 @@ def _seconds(folder: RunFolder) -> dict[str, float]:
 def _was_taken(folder: RunFolder, stage: str) -> bool:
     """Whether a stage's result was trained by another run, which took this one no time."""
     try:
-        meta = json.loads((folder.checkpoints / stage / "final" / "state.json").read_bytes())
-        return any(meta.get(name) is not None for name in ("run", "source_run"))
-    except (OSError, ValueError, AttributeError):
+        return was_taken(CheckpointFolder(folder.checkpoints / stage).final_meta())
+    # As above: what cannot be read is no business of this run's.
+    except CheckpointError:
         return False
 
 
