@@ -95,6 +95,9 @@ class TestRows:
         assert (row.part, row.preset, row.settings) == (Part.ABLATION, "null", ("components=7",))
         assert row.changes == {"generator": {"components": 7}}
         assert {row.part for row in select(["ablation"], all_rows())} == {Part.ABLATION}
+        of_one = select(["vae-matched~*"], all_rows())
+        assert of_one == tuple(row for row in select(["ablation"], all_rows()) if row.preset == "vae-matched")
+        assert len(of_one) > 5
         for each in select(["ablation"], all_rows()):
             assert planned(store, rows=(each.name,)).rows[-1] == each
 

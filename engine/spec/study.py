@@ -197,13 +197,13 @@ def select(words: Sequence[str], rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _meant(word: str, rows: Sequence[Row]) -> list[Row]:
-    if CHANGE in word:
-        return [_changed(word)]
     named = [row for row in rows if row.name == (REAL if word in YARDSTICKS else word)]
     if named:
         return [replace(row, why_not="") for row in named]
     if found := [row for row in rows if row.part == word or fnmatch.fnmatchcase(row.name, word)]:
         return found
+    if CHANGE in word:
+        return [_changed(word)]
     return [Row(Part.TABLE, _with_generator(word, word, [*Part, *(row.name for row in rows)]))]
 
 
