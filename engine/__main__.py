@@ -11,8 +11,9 @@ from pathlib import Path
 from engine.control import StopFlag
 from engine.environment import write_environment
 from engine.narration import narrate, write
+from engine.spec.atomic import remove_abandoned
 from engine.spec.config import RunConfig
-from engine.spec.errors import DONE, DeviceError, HistotuiError, RunFolderError, Stopped
+from engine.spec.errors import DONE, HistotuiError, RunFolderError, Stopped
 from engine.spec.events import (
     EventWriter,
     Resumed,
@@ -23,6 +24,7 @@ from engine.spec.events import (
     read_first,
     worked_seconds,
 )
+from engine.spec.failpoints import arm_from_environment
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
@@ -70,9 +72,7 @@ class Engine:
     def _work(self, events: EventWriter) -> None:
         config = self._load_config()
         # torch takes seconds to import; everything above is checked before.
-        import torch
 
-        from engine.checkpoints import remove_partial
         from engine.context import Context
         from engine.device import choose_device, device_name, set_up
         from engine.pipeline import run_stages
@@ -81,11 +81,15 @@ class Engine:
         set_up(device, config.training)
         self._announce(events, f"{device} ({device_name(device)})")
         write_environment(self._folder.environment, device)
-        remove_partial(self._folder.checkpoints)
+        remove_abandoned(self._folder.path)
         try:
             run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(f"{device} ran out of memory in stage {self._stage}: {error}") from error
+        except (RuntimeError, MemoryError) as error:
+            from engine.out_of_memory import explained, is_out_of_memory
+
+            if not is_out_of_memory(error):
+                raise
+            raise explained(config, device, self._stage, error) from error
 
     def _load_config(self) -> RunConfig:
         """The config, unless it has changed since the run began."""
@@ -133,6 +137,7 @@ def main(arguments: list[str]) -> int:
         return 2
     folder = RunFolder(Path(arguments[0]).resolve())
     try:
+        arm_from_environment()
         if not folder.config.exists():
             raise RunFolderError(f"{folder.path}: not a run folder, it has no config.json")
         return Engine(folder).run()

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.progress import Report
 from engine.spec.errors import ConfigError, HistotuiError
+from engine.spec.failpoints import arm_from_environment
 
 Query = Callable[[dict[str, Any], Report], dict[str, Any]]
 
@@ -41,6 +42,7 @@ def load_query(name: str) -> Query:
 def main(arguments: list[str]) -> int:
     """Answer one query; the exit code is that of the error, 0 without one."""
     try:
+        arm_from_environment()
         name, body = arguments
         say({"result": load_query(name)(json.loads(body), report_progress)})
     except HistotuiError as error:

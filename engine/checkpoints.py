@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from engine.spec.atomic import publishing
 from engine.spec.errors import CheckpointError, StorageError
-from engine.storage import sync
+from engine.spec.failpoints import Act, Write, reach
 
 KEEP = 2
 """Complete checkpoints to keep of a stage at work, so that a damaged one has a predecessor."""
@@ -60,8 +61,7 @@ class CheckpointFolder:
         target = self.path / f"step-{step:08d}"
         if not target.exists():
             _write(target, state)
-        for old in self._steps()[:-KEEP]:
-            shutil.rmtree(old)
+        self._forget(self._steps()[:-KEEP])
         return target
 
     def save_final(self, state: State) -> Path:
@@ -69,8 +69,7 @@ class CheckpointFolder:
         target = self.path / _FINAL
         if not target.exists():
             _write(target, state)
-        for old in self._steps():
-            shutil.rmtree(old)
+        self._forget(self._steps())
         return target
 
     def load_final(self) -> State:
@@ -111,6 +110,11 @@ class CheckpointFolder:
             raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
         return tree
 
+    def _forget(self, folders: list[Path]) -> None:
+        for folder in folders:
+            reach(Act.CHECKPOINT_FORGET)
+            shutil.rmtree(folder)
+
     def _steps(self) -> list[Path]:
         return sorted(self.path.glob("step-*"))
 
@@ -128,30 +132,17 @@ def read(folder: Path) -> State:
         raise CheckpointError(f"{folder}: damaged ({error}); remove it and resume") from None
 
 
-def remove_partial(path: Path) -> None:
-    """Remove what a crash left half-written below `path`."""
-    for folder in path.glob("*/.partial-*"):
-        shutil.rmtree(folder)
-
-
 def _write(target: Path, state: State) -> None:
     """Files, then their digests, then the rename that makes it a checkpoint; each on disk before the next."""
-    partial = target.parent / f".partial-{target.name}"
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
-        save_file(tensors, partial / _TENSORS)
-        (partial / _META).write_text(json.dumps(state.meta), encoding="utf-8")
-        digests = {name: _sha256(partial / name) for name in (_TENSORS, _META)}
-        (partial / _MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
-        for path in (*partial.iterdir(), partial):
-            sync(path)
-        partial.rename(target)
-        sync(target.parent)
+        with publishing(target, Write.CHECKPOINT) as partial:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
+            save_file(tensors, partial / _TENSORS)
+            (partial / _META).write_text(json.dumps(state.meta), encoding="utf-8")
+            digests = {name: _sha256(partial / name) for name in (_TENSORS, _META)}
+            (partial / _MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     # A full disk shows as any of these, by whoever meets it first.
     except (OSError, SafetensorError, RuntimeError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         free = shutil.disk_usage(target.parent).free if target.parent.exists() else 0
         raise StorageError(f"{target}: cannot be written ({error}); {free / 2**20:.0f} MiB are free there") from error
 

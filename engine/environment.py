@@ -9,6 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.spec.atomic import write_text
+from engine.spec.failpoints import Write
 from engine.spec.version import VERSION
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "h5py", "safet
 
 
 def write_environment(path: Path, device: "torch.device") -> None:
-    path.write_text(json.dumps(describe_environment(device), indent=2) + "\n", encoding="utf-8")
+    write_text(path, json.dumps(describe_environment(device), indent=2) + "\n", Write.ENVIRONMENT)
 
 
 def describe_environment(device: "torch.device") -> dict[str, Any]:

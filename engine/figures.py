@@ -9,8 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from engine.progress import Report
+from engine.spec.atomic import replacing
 from engine.spec.errors import RunFolderError
 from engine.spec.events import EventReader, Metrics
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import answer, read_score_trees
 from engine.storage import storage_errors
@@ -148,5 +150,6 @@ def _look(number: int) -> dict[str, Any]:
 def _save(figure: Figure, path: Path) -> str:
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=DPI)
+        with replacing(path, Write.FIGURE) as partial:
+            figure.savefig(partial, dpi=DPI, format=path.suffix[1:])
     return str(path)

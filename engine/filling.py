@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.context import Context, Meter
+from engine.spec.atomic import write_text
+from engine.spec.failpoints import Act, Write, reach
 from engine.storage import check_space
 
 Chunk = Callable[[int, int], NDArray[np.uint8]]
@@ -27,6 +29,7 @@ def fill(context: Context, stage: str, path: Path, shape: tuple[int, ...], chunk
     meter = Meter(context.events, stage, total, patches_per_step=1, start=done, what=what)
     for number, start in enumerate(range(done, total, size), start=1):
         done = min(start + size, total)
+        reach(Act.SAMPLE)
         images[start:done] = chunk(start, done)
         meter.show(done)
         if context.stop.requested or done == total or number % _CHUNKS_PER_SAVE == 0:
@@ -62,6 +65,4 @@ def _read_progress(folder: Path) -> int:
 
 
 def _write_progress(folder: Path, done: int) -> None:
-    temporary = folder / "progress.tmp"
-    temporary.write_text(json.dumps({"done": done}), encoding="utf-8")
-    temporary.replace(folder / _PROGRESS)
+    write_text(folder / _PROGRESS, json.dumps({"done": done}), Write.SYNTHETIC_PROGRESS)

@@ -11,8 +11,10 @@ from torch import Tensor
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.context import Context, Meter
 from engine.narration import tell
+from engine.spec.atomic import write_text
 from engine.spec.errors import Stopped, StorageError
 from engine.spec.events import CheckpointSaved, Metrics
+from engine.spec.failpoints import Write
 from engine.trainer import NotFinite, Trainer
 
 _FAILED_SAVES = 3
@@ -94,7 +96,7 @@ class Fit:
             "batch": self.trainer.batches.positions(error.step).tolist(),
             "config": self.context.config.model_dump(mode="json"),
         }
-        self.context.folder.postmortem.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write_text(self.context.folder.postmortem, json.dumps(report, indent=1) + "\n", Write.POSTMORTEM)
 
 
 class _Cursor:

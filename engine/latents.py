@@ -14,6 +14,7 @@ from engine.data.patches import PatchSet
 from engine.generators.base import LatentGenerator
 from engine.progress import Report
 from engine.randomness import generator, permutation
+from engine.spec.failpoints import Act, reach
 
 BATCH_SIZE: Final = "generator.latent_prior.batch_size"
 """The field that says how large its batches are."""
@@ -29,6 +30,7 @@ def latents_of(model: LatentGenerator, patches: PatchSet, flips: bool, device: t
     found: list[Tensor] = []
     for start, images in in_order(patches, _ENCODE_BATCH, device):
         report("encoding", start, len(patches))
+        reach(Act.ENCODE)
         batch, own = to_float(images), labels[start : start + len(images)]
         turned = (dihedral(batch, torch.full_like(own, view)) for view in range(views))
         found.append(torch.stack([model.latents(each, own).cpu() for each in turned]))

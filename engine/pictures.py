@@ -7,7 +7,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from engine.context import Context
+from engine.spec.atomic import replacing
 from engine.spec.events import ImageSaved
+from engine.spec.failpoints import Write
 
 COLUMNS = 8
 ROWS_PER_CLASS = 2
@@ -37,6 +39,5 @@ def save_grid(path: Path, patches: NDArray[np.uint8], columns: int = COLUMNS) ->
         top, left = number // columns * (height + _GAP), number % columns * (width + _GAP)
         canvas[top : top + height, left : left + width] = patch
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    Image.fromarray(canvas).save(temporary, format="PNG")
-    temporary.replace(path)
+    with replacing(path, Write.PICTURE) as partial:
+        Image.fromarray(canvas).save(partial, format="PNG")

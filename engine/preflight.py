@@ -214,7 +214,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "available_bytes": available,
         "binds": needed.binds,
         "fits": fits and disk <= free,
-        "advice": "" if fits else _advice(config, needed, available - margin, dtype),
+        "advice": "" if fits else advice(config, needed, available - margin, dtype),
         "disk_bytes": disk,
         "disk_free_bytes": free,
         "stages": [asdict(each) | {"binds": each.binds} for each in found],
@@ -251,7 +251,7 @@ def _kept_weights(config: RunConfig, found: list[Footprint]) -> int:
     return max((each.weights for each in found if each.stage != "classifier"), default=0)
 
 
-def _advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
+def advice(config: RunConfig, needed: Footprint, available: int, dtype: torch.dtype) -> str:
     """Settings that would fit: a smaller batch where activations bind, a narrower network where weights do."""
     generator = config.generator
     owners = {

@@ -1,10 +1,8 @@
-"""Writing to disk: complete or not there at all, and with an error that says what the disk refused."""
+"""Disks: what they refuse, in an error that says so, and whether they have room."""
 
 import errno
-import os
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,19 +28,3 @@ def check_space(folder: Path, needed: int, advice: str) -> None:
         raise StorageError(
             f"{folder}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; free some space or {advice}"
         )
-
-
-def sync_tree(folder: Path) -> None:
-    """Force a folder and the files right in it to disk."""
-    # Side by side, as a disk commits several files in about the time of one.
-    with ThreadPoolExecutor() as executor:
-        list(executor.map(sync, folder.iterdir()))
-    sync(folder)
-
-
-def sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -17,6 +17,7 @@ from engine.generators.base import Loss, Model, Phase
 from engine.randomness import seed_torch
 from engine.spec.config import TrainingConfig
 from engine.spec.errors import Diverged
+from engine.spec.failpoints import Act, reach, spoiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +68,26 @@ class Trainer:
                 self._update(updater, self.step * len(self._updaters) + number, images, labels)
         self.model.after_step(self.step)
         self.step += 1
+        reach(Act.STEP_DONE)
 
     def _update(self, updater: _Updater, moment: int, images: Tensor, labels: Tensor) -> None:
         phase, optimizer = updater.phase, updater.optimizer
         require_gradients([each.phase for each in self._updaters], phase)
+        reach(Act.STEP_FORWARD)
         with self._precision():
             loss: Loss = self._loss(phase.name, images, labels)
+        total = spoiled(Act.STEP_LOSS, loss.total)
+        reach(Act.STEP_BACKWARD)
         # Optimizer.zero_grad does the same behind a profiler's record, in ten times the time.
         for parameter in phase.parameters:
             parameter.grad = None
-        loss.total.backward()  # type: ignore[no-untyped-call]
-        norm = gradient_norm(phase.parameters)
+        total.backward()  # type: ignore[no-untyped-call]
+        norm = spoiled(Act.STEP_GRADIENT, gradient_norm(phase.parameters))
         _shorten(phase, norm)
         if phase.schedule is not None and self._steps is not None:
             _set_learning_rate(optimizer, phase.learning_rate * phase.schedule((self.step + 0.5) / self._steps))
-        self._guard.watch(optimizer, moment, loss.total, norm)
+        self._guard.watch(optimizer, moment, total, norm)
+        reach(Act.STEP_UPDATE)
         optimizer.step()
         _clip(phase)
         self._note(dict(loss.terms) | {_norm_name(phase, self._updaters): norm})

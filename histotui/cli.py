@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import typer
 
 from engine.spec.errors import DONE, INTERRUPTED, ConfigError, HistotuiError, Stopped
+from engine.spec.failpoints import arm_from_environment
 from histotui import __version__, console
 from histotui.commands.application import open_application
 from histotui.commands.comparing import compare
@@ -72,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
+        arm_from_environment()
         code = app(args=arguments, prog_name="histotui", standalone_mode=False)
         return code if isinstance(code, int) else DONE
     except HistotuiError as error:

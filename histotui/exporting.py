@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from engine.spec.atomic import replacing
 from engine.spec.errors import EnvironmentFault, RunFolderError
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from histotui.ask import ask, hide_progress
 from histotui.comparison import read_rows, short_labels
@@ -66,5 +68,5 @@ def _made(target: Path) -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    with storage_errors(path):
-        path.write_text(text if path.suffix == ".json" else clean(text), encoding="utf-8")
+    with storage_errors(path), replacing(path, Write.EXPORT) as partial:
+        partial.write_text(text if path.suffix == ".json" else clean(text), encoding="utf-8")

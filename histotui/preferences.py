@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.spec.errors import ConfigError, StorageError
+from engine.spec.failpoints import Write
 from histotui.disk import storage_errors, write_whole
 
 
@@ -89,7 +90,7 @@ def save_state(path: Path, state: State) -> None:
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # The application waits for it, and what is lost with a crash is no loss.
-    write_whole(path, json.dumps(asdict(state), indent=1) + "\n", durable=False)
+    write_whole(path, json.dumps(asdict(state), indent=1) + "\n", Write.SETTINGS, durable=False)
 
 
 class Memory:

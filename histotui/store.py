@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.spec.errors import RunFolderError, StorageError
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder, new_run_id
 from histotui.disk import storage_errors, write_whole
 from histotui.meta import checked_name, checked_notes, checked_tags
@@ -43,10 +44,9 @@ class RunStore:
         """A new run folder, listed from the moment that its config.json is whole."""
         folder = self._new_folder(preset)
         try:
-            write_whole(folder.command, command.rstrip("\n") + "\n")
+            write_whole(folder.command, command.rstrip("\n") + "\n", Write.COMMAND)
             _write_meta(folder, {**_NO_META, "name": name})
-            write_whole(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n")
-            _sync_folder(folder.path)
+            write_whole(folder.config, json.dumps(config, indent=2, allow_nan=False) + "\n", Write.CONFIG)
         except StorageError:
             shutil.rmtree(folder.path, ignore_errors=True)
             raise
@@ -195,16 +195,7 @@ def _write_meta(folder: RunFolder, meta: Mapping[str, Any]) -> None:
         text = json.dumps(dict(meta), indent=2, allow_nan=False)
     except ValueError as error:
         raise RunFolderError(f"{folder.meta}: damaged ({error})") from None
-    write_whole(folder.meta, text + "\n")
-
-
-def _sync_folder(path: Path) -> None:
-    with storage_errors(path):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    write_whole(folder.meta, text + "\n", Write.META)
 
 
 def _move(source: Path, target: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
+from engine.spec.failpoints import Write
 from engine.spec.presets import PRESETS, Preset, load_preset, user_folder
 from engine.spec.resolve import Tree, apply, steps_between
 from histotui.disk import storage_errors, write_whole
@@ -54,7 +55,7 @@ def save_preset(name: str, config: RunConfig, folder: Path | None = None) -> Pat
     text = _as_toml(name, config)
     with storage_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_whole(path, text)
+    write_whole(path, text, Write.SETTINGS)
     return path
 
 

@@ -118,7 +118,7 @@ class TestCopying:
         wanted = [round(ratio * count) for count in (len(train) - train.tumours, train.tumours)]
         assert np.bincount(labels).tolist() == wanted
         assert (manifest["count"], manifest["tumour"], manifest["crop"]) == (sum(wanted), wanted[1], 16)
-        assert not (run.folder.path / "synthetic.partial").exists()
+        assert not (run.folder.path / ".partial-synthetic").exists()
         assert {path.name for path in run.folder.synthetic.iterdir()} == {
             "images.npy", "labels.npy", "learned_from.npy", "manifest.json",
         }  # fmt: skip
@@ -145,7 +145,7 @@ class TestCopying:
             with pytest.raises(Stopped):
                 synthesis.run(run)
         assert not synthesis.is_complete(run.folder)
-        begun = np.load(run.folder.path / "synthetic.partial" / "images.npy")
+        begun = np.load(run.folder.path / ".partial-synthetic" / "images.npy")
         assert np.array_equal(begun[:16], synthetic(undisturbed.folder)[0][:16]) and not begun[16:].any()
         run.stop.requested = False
         steps: list[int] = []
@@ -178,7 +178,7 @@ class TestCopying:
         self, tmp_path: Path, lend: Lend, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         run = borrower(tmp_path, lend())
-        left = run.folder.path / "synthetic.partial" / "images.npy"
+        left = run.folder.path / ".partial-synthetic" / "images.npy"
         left.parent.mkdir()
         left.write_bytes(b"of an attempt that was killed")
 
@@ -286,7 +286,7 @@ class TestLeaks:
         np.save(lender.synthetic / "learned_from.npy", seen)
         with pytest.raises(DataError, match="was trained on 3 of this run's 20 test patches"):
             synthesis.run(run)
-        assert not run.folder.synthetic.exists() and not list(run.folder.path.glob("synthetic.partial/*"))
+        assert not run.folder.synthetic.exists() and not list(run.folder.path.glob(".partial-synthetic/*"))
 
     def test_one_that_has_seen_training_patches_is_not_and_its_lineage_goes_along(
         self, tmp_path: Path, lend: Lend

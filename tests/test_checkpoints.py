@@ -9,7 +9,9 @@ import torch
 from toys import same
 
 from engine import checkpoints
-from engine.checkpoints import CheckpointFolder, State, read, remove_partial
+from engine.checkpoints import CheckpointFolder, State, read
+from engine.spec import atomic
+from engine.spec.atomic import remove_abandoned
 from engine.spec.errors import CheckpointError, StorageError
 
 
@@ -73,7 +75,7 @@ def test_a_full_disk_is_named_and_leaves_the_last_checkpoint(tmp_path: Path, mon
 def test_files_reach_the_disk_before_the_name_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     rename = Path.rename
-    monkeypatch.setattr(checkpoints, "sync", lambda path: order.append(f"fsync {path.name}"))
+    monkeypatch.setattr(atomic, "sync", lambda path: order.append(f"fsync {path.name}"))
     monkeypatch.setattr(Path, "rename", lambda self, to: (order.append(f"rename {to.name}"), rename(self, to))[1])
     CheckpointFolder(tmp_path / "generator").save(1, state(1))
     renamed = order.index("rename step-00000001")
@@ -92,7 +94,7 @@ def test_what_a_crash_left_is_removed_and_never_loaded(tmp_path: Path) -> None:
     shutil.copytree(whole, folder.path / ".partial-step-00000002")
     loaded, _ = folder.load_latest()
     assert loaded is not None and loaded.meta["step"] == 1
-    remove_partial(tmp_path)
+    remove_abandoned(tmp_path)
     assert [path.name for path in folder.path.iterdir()] == ["step-00000001"]
 
 

@@ -8,6 +8,7 @@ from engine.batches import in_order, to_float
 from engine.classifiers.base import Classifier
 from engine.context import Context
 from engine.data.patches import Patches
+from engine.spec.failpoints import Act, reach
 
 _BATCH = 512
 
@@ -19,5 +20,6 @@ def predict(context: Context, model: Classifier, patches: Patches) -> metrics.Ar
     logits = np.empty(len(patches), np.float64)
     for start, images in in_order(patches, _BATCH, context.device):
         context.stop.raise_if_requested()
+        reach(Act.PREDICT)
         logits[start : start + len(images)] = model(to_float(images)).double().cpu().numpy()
     return logits

@@ -15,6 +15,7 @@ from engine.data.sources.folders import ORIGIN
 from engine.data.sources.run import SyntheticSet, open_synthetic
 from engine.progress import Report
 from engine.spec.errors import DataError
+from engine.spec.failpoints import Moment, Write, reach
 from engine.spec.run_folder import RunFolder
 from engine.storage import storage_errors
 
@@ -31,9 +32,12 @@ def answer_export(args: dict[str, Any], report: Report) -> dict[str, Any]:
         temporary = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with storage_errors(folder):
+            reach(f"{Write.EXPORT}.{Moment.BEGUN}")
             _write(synthetic, run, temporary, report)
             temporary.chmod(0o755)
+            reach(f"{Write.EXPORT}.{Moment.WRITTEN}")
             temporary.rename(folder)
+            reach(f"{Write.EXPORT}.{Moment.NAMED}")
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     tumours = int(synthetic.labels.sum())

@@ -13,10 +13,12 @@ from engine.data.sources import recognise
 from engine.data.sources.base import Listing, Source, digest_of
 from engine.data.writing import write_pack
 from engine.progress import Report, silent
+from engine.spec.atomic import sync, sync_tree
 from engine.spec.config import DataConfig, RunConfig
 from engine.spec.errors import ConfigError, DataError, StorageError
+from engine.spec.failpoints import Moment, Write, reach
 from engine.spec.resolve import dump, merge, validate
-from engine.storage import check_space, storage_errors, sync, sync_tree
+from engine.storage import check_space, storage_errors
 
 _TEMPORARY: Final = ".tmp-"
 _ABANDONED_SECONDS: Final = 3600
@@ -109,6 +111,8 @@ def _build(source: Source, listing: Listing, crop: int, folder: Path, report: Re
         check_space(cache, len(listing) * crop * crop * 3, "set XDG_CACHE_HOME to a larger disk")
         temporary = Path(mkdtemp(prefix=_TEMPORARY, dir=cache))
     try:
+        with storage_errors(cache):
+            reach(f"{Write.PACK}.{Moment.BEGUN}")
         write_pack(source, listing, crop, temporary, report)
         with storage_errors(cache):
             _publish(temporary, folder)
@@ -121,6 +125,7 @@ def _build(source: Source, listing: Listing, crop: int, folder: Path, report: Re
 
 def _publish(temporary: Path, folder: Path) -> None:
     """Put a finished pack in its place, unless another process has been quicker."""
+    reach(f"{Write.PACK}.{Moment.WRITTEN}")
     sync_tree(temporary)
     if folder.exists():
         if _cached(folder) is not None:
@@ -132,6 +137,7 @@ def _publish(temporary: Path, folder: Path) -> None:
     except OSError:
         if _cached(folder) is None:
             raise
+    reach(f"{Write.PACK}.{Moment.NAMED}")
     sync(folder.parent)
 
 

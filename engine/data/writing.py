@@ -27,6 +27,7 @@ from engine.data.reading import Block, Columns, join, read_all
 from engine.data.sources.base import Listing, Source
 from engine.progress import Report
 from engine.spec.errors import DataError
+from engine.spec.failpoints import Act, reach
 from engine.storage import storage_errors
 
 _BLOCKS_PER_SYNC = 8
@@ -57,6 +58,7 @@ def _write_images(path: Path, blocks: Iterable[Block], count: int, crop: int) ->
     with storage_errors(path.parent), path.open("wb") as file, ThreadPoolExecutor(1) as syncing:
         file.write(_header(count, crop))
         for number, block in enumerate(blocks, start=1):
+            reach(Act.PACK_BLOCK)
             file.write(block.images.data)
             kept.append(block.without_images())
             if number % _BLOCKS_PER_SYNC == 0:

@@ -15,6 +15,7 @@ from engine.generators.base import Generator
 from engine.progress import Report, silent
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
+from engine.spec.failpoints import Act, reach
 
 _FIT_BATCH: Final = 256
 _FITTED_FOR_A_LOOK: Final = 2048
@@ -33,6 +34,7 @@ def fit(context: Context, stage: str, model: Generator, patches: PatchSet, repor
             yield to_float(images), labels[start : start + len(images)]
 
     model.eval()
+    reach(Act.FIT)
     model.fit(passes, rng_at(context.config.seed, stage, "fit"))
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
 from engine.spec.errors import RunFolderError
+from engine.spec.failpoints import Act, reach
 from engine.spec.typed import conforms
 
 SCHEMA = 1
@@ -207,6 +208,7 @@ class EventWriter:
             return
         start, to_json = self._forms[event.type]
         line = start + to_json(event)[1:] + b"\n"
+        reach(Act.EVENT)
         if os.write(self._descriptor, line) < len(line):
             _drop_torn_line(self._path, self._descriptor)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))

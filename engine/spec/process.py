@@ -9,7 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
+from engine.spec.failpoints import Write
 
 _LOCK_ATTEMPTS = 20
 
@@ -37,9 +39,7 @@ class ProcessIdentity:
             return None
 
     def write(self, path: Path) -> None:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n", Write.PROCESS)
 
     def is_here(self) -> bool:
         """Whether it ran on this host since its last boot, so that looking for it means something."""

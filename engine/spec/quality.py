@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
+from engine.spec.failpoints import Write
 from engine.spec.typed import conforms
 
 Record = TypeVar("Record")
@@ -94,9 +96,7 @@ class QualitySheet:
 
 
 def write_quality(path: Path, sheet: QualitySheet) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", Write.QUALITY)
 
 
 def read_quality(path: Path) -> QualitySheet | None:

@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
+from engine.spec.failpoints import Write
 from engine.spec.typed import conforms
 
 Confusion = tuple[tuple[int, int], tuple[int, int]]
@@ -102,9 +104,7 @@ class ScoreSheet:
 
 
 def write_scores(path: Path, sheet: ScoreSheet) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(asdict(sheet), indent=1, allow_nan=False) + "\n", Write.SCORES)
 
 
 def read_score_trees(path: Path) -> list[dict[str, Any]]:

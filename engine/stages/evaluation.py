@@ -15,14 +15,15 @@ from engine.data.patches import Patches
 from engine.earlier_runs import lender_notes
 from engine.monitoring.monitor import choice_notes
 from engine.randomness import mix
+from engine.spec.atomic import replacing
 from engine.spec.config import EvaluationConfig
 from engine.spec.events import Scored
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import Role, Score, ScoreSheet, write_scores
 from engine.stages import classifier, prepare, reference, synthesis
 from engine.stages.classifier import Training
 from engine.stages.prepare import RealPatches
-from engine.storage import sync
 
 STAGE = "evaluation"
 _FEW = 20
@@ -64,11 +65,8 @@ def run(context: Context) -> None:
         name = test.role.replace(" ", "_")
         probabilities = metrics.probabilities(logits)
         saved |= {f"{name}_labels": labels, f"{name}_logits": logits, f"{name}_probabilities": probabilities}
-    partial = context.folder.predictions.with_suffix(".tmp")
-    with partial.open("wb") as file:
+    with replacing(context.folder.predictions, Write.PREDICTIONS) as partial, partial.open("wb") as file:
         np.savez_compressed(file, **saved)  # type: ignore[arg-type]
-    sync(partial)
-    partial.replace(context.folder.predictions)
     write_scores(context.folder.scores, ScoreSheet(tuple(scores), tuple(_notes(context, real, scores))))
     for score in scores:
         context.events.write(_scored(score))

@@ -19,7 +19,9 @@ from engine.data.splits import Division, divide
 from engine.pictures import PER_CLASS, show_grid
 from engine.quality.extractors import check_extractor
 from engine.randomness import permutation
+from engine.spec.atomic import replacing, write_text
 from engine.spec.errors import DataError, RunFolderError
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 
 STAGE = "prepare"
@@ -62,14 +64,13 @@ def run(context: Context) -> None:
         context.warn(STAGE, message)
     folder = context.folder.data
     folder.mkdir(exist_ok=True)
-    with (folder / "splits.npz").open("wb") as file:
+    with replacing(folder / "splits.npz", Write.SPLITS) as partial, partial.open("wb") as file:
         np.savez_compressed(
             file, train=division.train, valid=division.valid, test=division.test, groups=division.groups
         )
     _save_real_grid(context, packed, division)
-    partial = _manifest_path(context.folder).with_suffix(".tmp")
-    partial.write_text(json.dumps(_manifest(packed, division, messages), indent=1) + "\n", encoding="utf-8")
-    partial.replace(_manifest_path(context.folder))
+    manifest = json.dumps(_manifest(packed, division, messages), indent=1)
+    write_text(_manifest_path(context.folder), manifest + "\n", Write.DATA_MANIFEST)
 
 
 @lru_cache(maxsize=1)

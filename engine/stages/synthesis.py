@@ -1,7 +1,6 @@
 """synthesis: the synthetic training set, in the class ratio of the real one, made here or taken from an earlier run."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,12 @@ from engine.monitoring.diversity import first_of, shares, spreads
 from engine.pictures import PER_CLASS, show_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
+from engine.spec.atomic import publishing
 from engine.spec.errors import ConfigError, RunFolderError
+from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
 from engine.stages.prepare import RealPatches
-from engine.storage import sync, sync_tree
 
 STAGE = "synthesis"
 
@@ -38,17 +38,13 @@ def is_complete(folder: RunFolder) -> bool:
 
 def run(context: Context) -> None:
     """Make the set, or take it, chunk by chunk in a folder that is renamed when it is whole."""
-    real, partial = prepare.load(context), context.folder.path / "synthetic.partial"
-    partial.mkdir(exist_ok=True)
-    origin = _way(context)(context, real, partial)
-    made = _read(partial)
-    manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train)}
-    (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    forget_progress(partial)
-    sync_tree(partial)
-    shutil.rmtree(context.folder.synthetic, ignore_errors=True)
-    partial.rename(context.folder.synthetic)
-    sync(context.folder.path)
+    real = prepare.load(context)
+    with publishing(context.folder.synthetic, Write.SYNTHETIC, goes_on=True) as partial:
+        origin = _way(context)(context, real, partial)
+        made = _read(partial)
+        manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train)}
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        forget_progress(partial)
     for warning in warnings(context):
         context.warn(STAGE, warning)
 

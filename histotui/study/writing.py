@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from engine.spec.failpoints import Write
 from engine.spec.study import Part, yardsticks
 from histotui.ask import ask, hide_progress
 from histotui.comparison import doubts
@@ -49,9 +50,9 @@ def write_report(findings: Findings, folder: Path, quiet: bool = False) -> Writt
         _clear(folder / IMAGES)
         for name, content in picture_files(document):
             (folder / IMAGES / name).write_bytes(content)
-    write_whole(folder / REPORT, as_html(document), durable=False)
-    write_whole(folder / "report.md", as_markdown(document), durable=False)
-    write_whole(folder / "table.md", as_table(main) + "\n", durable=False)
+    write_whole(folder / REPORT, as_html(document), Write.REPORT, durable=False)
+    write_whole(folder / "report.md", as_markdown(document), Write.REPORT, durable=False)
+    write_whole(folder / "table.md", as_table(main) + "\n", Write.REPORT, durable=False)
     return Written(folder, tuple(table(main.header, main.rows)), [_tree(each) for each in found.all])
 
 

@@ -1,0 +1,64 @@
+"""Engines for toy runs: each a process of its own, forked where everything is imported already."""
+
+import multiprocessing
+import os
+import sys
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Final
+
+from engine.spec.failpoints import VARIABLE
+from engine.spec.run_folder import RunFolder
+
+_IMPORTED: Final = (
+    "engine.generators.diffusion",
+    "engine.generators.gan",
+    "engine.generators.latent_flow",
+    "engine.generators.null",
+    "engine.generators.projection_gan",
+    "engine.generators.vqvae",
+    "engine.classifiers.cnn",
+    "engine.classifiers.resnet",
+    "engine.pipeline",
+    "sklearn.mixture",
+    "torch._dynamo",
+    "torch._inductor",
+)
+"""What takes a second and more to import."""
+
+
+class Engines:
+    """Starts engines on runs. Their packed patches are shared."""
+
+    def __init__(self, cache: Path) -> None:
+        self._cache = cache
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(list(_IMPORTED))
+
+    def start(self, run: RunFolder, failpoint: str = "") -> ForkServerProcess:
+        """The engine at work on a run in a session of its own, its words in the run's log."""
+        process = self._context.Process(target=_work, args=(str(run.path), failpoint, str(self._cache)), daemon=False)
+        process.start()
+        return process
+
+    def finish(self, run: RunFolder, failpoint: str = "", timeout: float = 120.0) -> int:
+        """Its exit code once it has ended, negative for the signal that ended it; TimeoutError where it does not."""
+        process = self.start(run, failpoint)
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise TimeoutError(f"{run.path}: the engine is still at work after {timeout:g} s")
+        return process.exitcode
+
+
+def _work(folder: str, failpoint: str, cache: str) -> None:
+    os.setsid()
+    descriptor = os.open(RunFolder(Path(folder)).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.dup2(descriptor, sys.stderr.fileno())
+    os.environ |= {VARIABLE: failpoint, "XDG_CACHE_HOME": cache}
+    from engine.__main__ import main
+
+    # Nothing of the process that it was forked from is to be tidied up here.
+    os._exit(main([folder]))
