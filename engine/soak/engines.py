@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import resource
+import signal
 import sys
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -35,29 +37,40 @@ class Engines:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_IMPORTED))
 
-    def start(self, run: RunFolder, failpoint: str = "") -> ForkServerProcess:
-        """The engine at work on a run in a session of its own, its words in the run's log."""
-        process = self._context.Process(target=_work, args=(str(run.path), failpoint, str(self._cache)), daemon=False)
+    def start(self, run: RunFolder, failpoint: str = "", file_size: int | None = None) -> ForkServerProcess:
+        """The engine at work on a run in a session of its own, its words in the run's log.
+
+        It fails at `failpoint`, and can write no file beyond `file_size` bytes.
+        """
+        arguments = (str(run.path), failpoint, str(self._cache), file_size)
+        process = self._context.Process(target=_work, args=arguments, daemon=False)
         process.start()
         return process
 
-    def finish(self, run: RunFolder, failpoint: str = "", timeout: float = 120.0) -> int:
+    def wait(self, process: ForkServerProcess, timeout: float = 120.0) -> int:
         """Its exit code once it has ended, negative for the signal that ended it; TimeoutError where it does not."""
-        process = self.start(run, failpoint)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
             process.join()
-            raise TimeoutError(f"{run.path}: the engine is still at work after {timeout:g} s")
+            raise TimeoutError(f"an engine is still at work after {timeout:g} s")
         return process.exitcode
 
+    def finish(self, run: RunFolder, failpoint: str = "") -> int:
+        """The exit code of an engine that is let work until it ends."""
+        return self.wait(self.start(run, failpoint))
 
-def _work(folder: str, failpoint: str, cache: str) -> None:
+
+def _work(folder: str, failpoint: str, cache: str, file_size: int | None) -> None:
     os.setsid()
     descriptor = os.open(RunFolder(Path(folder)).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     os.environ |= {VARIABLE: failpoint, "XDG_CACHE_HOME": cache}
+    if file_size is not None:
+        # Without a handler the process would end at the first write too many.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
     from engine.__main__ import main
 
     # Nothing of the process that it was forked from is to be tidied up here.

@@ -1,0 +1,139 @@
+"""A trial: one toy run that is broken off again and again, looked at after each fault, and compared at its end."""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from engine.checkpoints import CheckpointFolder
+from engine.soak.ending import Ending, differences, ending, rows_of
+from engine.soak.engines import Engines
+from engine.soak.faults import DAMAGES, FAULTS
+from engine.spec.errors import HistotuiError
+from engine.spec.events import CheckpointSaved, EventReader
+from engine.spec.process import is_locked
+from engine.spec.run_folder import RunFolder
+
+MOST_FAULTS = 4
+"""Of one run."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What trials have found so far."""
+
+    runs: int = 0
+    exact: int = 0
+    faults: dict[str, int] = field(default_factory=dict)
+    """How often each was injected and met."""
+    resumed: int = 0
+    records_lost: int = 0
+    orphans: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.problems and self.exact == self.runs
+
+    def met(self, fault: str, times: int = 1) -> None:
+        """Count a fault."""
+        self.faults[fault] = self.faults.get(fault, 0) + times
+
+    def add(self, other: "Findings") -> None:
+        """Count another's in."""
+        self.runs += other.runs
+        self.exact += other.exact
+        for name, times in other.faults.items():
+            self.met(name, times)
+        self.resumed += other.resumed
+        self.records_lost += other.records_lost
+        self.orphans += other.orphans
+        self.problems += other.problems
+
+
+def try_out(engines: Engines, run: RunFolder, whole: Ending, rng: random.Random) -> Findings:
+    """Break a run off up to MOST_FAULTS times, let it end, and compare it with how it ends undisturbed."""
+    found = Findings(runs=1)
+    for _ in range(rng.randrange(1, MOST_FAULTS + 1)):
+        before = rows_of(run)
+        name = rng.choice(list(FAULTS))
+        ended = FAULTS[name](engines, run, rng)
+        found.resumed += bool(before)
+        # One that its run has not come to, or that came after its end, was no fault.
+        if ended.exit_code or _refused(run):
+            found.met(name)
+        _look(run, before, ended.pid, found)
+        if ended.exit_code == 0:
+            break
+        damage = rng.choice([*DAMAGES, "none"])
+        if damage in DAMAGES and DAMAGES[damage](run, rng):
+            found.met(damage)
+    _finish(engines, run, whole, found)
+    return found
+
+
+def _finish(engines: Engines, run: RunFolder, whole: Ending, found: Findings) -> None:
+    before = rows_of(run)
+    code = engines.finish(run)
+    found.resumed += 1
+    if code:
+        found.problems.append(f"{run.path}: ended with {code} where nothing was in its way; see its log.txt")
+        return
+    _lost(run, before, found)
+    differing = differences(ending(run), whole)
+    if differing:
+        found.problems.append(f"{run.path}: ended differently in {', '.join(differing)}")
+    found.exact += not differing
+
+
+def _look(run: RunFolder, before: dict[str, list[tuple[object, ...]]], pid: int, found: Findings) -> None:
+    """Once an engine has ended: is its lock free, are its rows there, does a checkpoint load, is nothing left of it."""
+    if is_locked(run.lock):
+        found.problems.append(f"{run.path}: locked though its engine has ended")
+    if left := processes_of(pid):
+        found.orphans += len(left)
+        found.problems.append(f"{run.path}: left processes {left}")
+    _lost(run, before, found)
+    for stage in sorted(_saved(run)):
+        try:
+            folder = CheckpointFolder(run.checkpoints / stage)
+            state = folder.load_final() if folder.is_final else folder.load_latest()[0]
+        except HistotuiError as error:
+            found.problems.append(f"{run.path}: {error}")
+        else:
+            if state is None:
+                found.problems.append(f"{run.path}: stage {stage} has said that it saved a checkpoint, and none loads")
+
+
+def _lost(run: RunFolder, before: dict[str, list[tuple[object, ...]]], found: Findings) -> None:
+    now = rows_of(run)
+    lost = sum(len(rows) - len(common(rows, now.get(stage, []))) for stage, rows in before.items())
+    if lost:
+        found.records_lost += lost
+        found.problems.append(f"{run.path}: {lost} rows of its log are gone")
+
+
+def common(one: list[tuple[object, ...]], other: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """The rows with which both begin."""
+    count = next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+    return one[: min(count, len(other))]
+
+
+def _saved(run: RunFolder) -> set[str]:
+    return {event.stage for event in EventReader(run.events).read() if isinstance(event, CheckpointSaved)}
+
+
+def _refused(run: RunFolder) -> bool:
+    return "checkpoint not saved, training goes on" in run.log.read_text(encoding="utf-8", errors="replace")
+
+
+def processes_of(session: int) -> list[int]:
+    """The processes of a session, by their numbers."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[3]) == session and fields[0] not in "ZX":
+            found.append(int(path.parent.name))
+    return found
