@@ -24,6 +24,7 @@ QUERIES: Mapping[str, str] = MappingProxyType(
         "patches": "engine.data.browsing:answer_patches",
         "pack": "engine.data.packing:answer_pack",
         "export": "engine.data.export:answer_export",
+        "audit": "engine.audit:answer_audit",
         "comparison": "engine.comparing:answer_comparison",
         "mistakes": "engine.mistakes:answer_mistakes",
         "figures": "engine.figures:answer_figures",

@@ -1,6 +1,5 @@
 """Checkpoints: tensors as safetensors and the rest as JSON, in a folder that is complete or not there at all."""
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -15,12 +14,13 @@ from torch import Tensor
 from engine.spec.atomic import publishing
 from engine.spec.errors import CheckpointError, StorageError
 from engine.spec.failpoints import Act, Write, reach
+from engine.storage import sha256_of
 
 KEEP = 2
 """Complete checkpoints to keep of a stage at work, so that a damaged one has a predecessor."""
 
-_FINAL = "final"
-_TENSORS, _META, _MANIFEST = "state.safetensors", "state.json", "manifest.json"
+FINAL = "final"
+_TENSORS, _META, MANIFEST = "state.safetensors", "state.json", "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CheckpointFolder:
 
     @property
     def is_final(self) -> bool:
-        return (self.path / _FINAL / _MANIFEST).exists()
+        return (self.path / FINAL / MANIFEST).exists()
 
     @property
     def has_begun(self) -> bool:
@@ -66,14 +66,14 @@ class CheckpointFolder:
 
     def save_final(self, state: State) -> Path:
         """Write the stage's result and remove its steps."""
-        target = self.path / _FINAL
+        target = self.path / FINAL
         if not target.exists():
             _write(target, state)
         self._forget(self._steps())
         return target
 
     def load_final(self) -> State:
-        return read(self.path / _FINAL)
+        return read(self.path / FINAL)
 
     def final_meta(self) -> dict[str, Any]:
         """What is saved beside the result's tensors, which are not read; empty where there is no result."""
@@ -82,10 +82,10 @@ class CheckpointFolder:
     def final_digest(self) -> str | None:
         """SHA-256 of the result's tensors as they were written; None where there is no result."""
         try:
-            digests = self._read_of_final(_MANIFEST)
+            digests = self._read_of_final(MANIFEST)
             return str(digests["sha256"][_TENSORS]) if digests else None
         except (KeyError, TypeError) as error:
-            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
+            raise CheckpointError(f"{self.path / FINAL}: damaged ({error}); remove it and resume") from None
 
     def load_latest(self) -> tuple[State | None, list[str]]:
         """The newest checkpoint that is whole, None where there is none; and what is wrong with newer ones.
@@ -103,11 +103,11 @@ class CheckpointFolder:
 
     def _read_of_final(self, name: str) -> dict[str, Any]:
         try:
-            tree: dict[str, Any] = json.loads((self.path / _FINAL / name).read_text(encoding="utf-8"))
+            tree: dict[str, Any] = json.loads((self.path / FINAL / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.path / _FINAL}: damaged ({error}); remove it and resume") from None
+            raise CheckpointError(f"{self.path / FINAL}: damaged ({error}); remove it and resume") from None
         return tree
 
     def _forget(self, folders: list[Path]) -> None:
@@ -119,16 +119,24 @@ class CheckpointFolder:
         return sorted(self.path.glob("step-*"))
 
 
+def verify(folder: Path) -> None:
+    """CheckpointError where a part of a checkpoint is missing or not what was written."""
+    try:
+        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        for name in (_TENSORS, _META):
+            if sha256_of(folder / name) != digests[name]:
+                raise CheckpointError(f"{folder}: damaged, {name} is not what was written; remove it and resume")
+    # Any other OSError may pass, and is no reason to take the checkpoint for damaged.
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder}: damaged ({error}); remove it and resume") from None
+
+
 def read(folder: Path) -> State:
     """A checkpoint, verified against its manifest; CheckpointError where a part is missing or damaged."""
+    verify(folder)
     try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        for name, expected in manifest["sha256"].items():
-            if _sha256(folder / name) != expected:
-                raise CheckpointError(f"{folder}: damaged, {name} is not what was written; remove it and resume")
         return State(load_file(folder / _TENSORS), json.loads((folder / _META).read_text(encoding="utf-8")))
-    # Any other OSError may pass, and is no reason to take the checkpoint for damaged.
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+    except (FileNotFoundError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); remove it and resume") from None
 
 
@@ -139,14 +147,9 @@ def _write(target: Path, state: State) -> None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in state.tensors.items()}
             save_file(tensors, partial / _TENSORS)
             (partial / _META).write_text(json.dumps(state.meta), encoding="utf-8")
-            digests = {name: _sha256(partial / name) for name in (_TENSORS, _META)}
-            (partial / _MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
+            digests = {name: sha256_of(partial / name) for name in (_TENSORS, _META)}
+            (partial / MANIFEST).write_text(json.dumps({"sha256": digests}), encoding="utf-8")
     # A full disk shows as any of these, by whoever meets it first.
     except (OSError, SafetensorError, RuntimeError) as error:
         free = shutil.disk_usage(target.parent).free if target.parent.exists() else 0
         raise StorageError(f"{target}: cannot be written ({error}); {free / 2**20:.0f} MiB are free there") from error
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,6 +1,7 @@
 """Disks: what they refuse, in an error that says so, and whether they have room."""
 
 import errno
+import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ def storage_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         advice = "free some space there" if error.errno in _FULL else "check that it can be written"
         raise StorageError(f"{error.filename or folder}: {error.strerror or error}; {advice}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_space(folder: Path, needed: int, advice: str) -> None:

@@ -44,11 +44,11 @@ def kill_run(folder: RunFolder, say: Say = console.say) -> None:
 
 
 def check_resumable(folder: RunFolder) -> None:
-    """RunFolderError where the run lives, has finished, or has had its config changed."""
+    """RunFolderError where the run lives, has finished with scores, or has had its config changed."""
     summary = readable(folder)
     if summary.state in LIVE or life_of(folder) is Life.ALIVE:
         raise RunFolderError(f"{folder.id} is {summary.state}: `histotui follow {folder.id}` shows it")
-    if summary.state == "finished":
+    if summary.state == "finished" and folder.scores.exists():
         raise RunFolderError(f"{folder.id} has finished; `histotui run --preset {folder.id}` makes another like it")
     first = read_first(folder.events)
     saved = first.config_sha256 if isinstance(first, RunStarted) else ""

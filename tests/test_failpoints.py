@@ -92,7 +92,6 @@ def assert_goes_on_to_the_same_end(engines: Engines, run: RunFolder, whole: Endi
     assert not list(run.path.rglob(".partial-*"))
 
 
-@pytest.mark.promise("R1", "R2", "R4")
 @pytest.mark.parametrize("name", [name for name in BY_THE_ENGINE if name not in SPOILED])
 def test_killed_at_a_failpoint(name: str, engines: Engines, run: RunFolder, whole: Ending, tmp_path: Path) -> None:
     own = engines_for(name, engines, tmp_path)
@@ -101,7 +100,6 @@ def test_killed_at_a_failpoint(name: str, engines: Engines, run: RunFolder, whol
     assert_goes_on_to_the_same_end(own, run, whole)
 
 
-@pytest.mark.promise("R3")
 @pytest.mark.parametrize("action", [Action.FULL, Action.BROKEN])
 @pytest.mark.parametrize("name", [f"{write}.{Moment.WRITTEN}" for write in OF_A_RUN] + [Act.EVENT, Act.PACK_BLOCK])
 def test_a_disk_that_refuses(
@@ -126,7 +124,6 @@ def test_a_disk_that_refuses(
     assert_goes_on_to_the_same_end(own, run, whole)
 
 
-@pytest.mark.promise("R10")
 @pytest.mark.parametrize("name", [Act.STEP_FORWARD, Act.STEP_BACKWARD, Act.STEP_UPDATE, Act.SAMPLE, Act.PREDICT])
 def test_out_of_memory_is_a_failure_of_its_own(name: str, engines: Engines, run: RunFolder, whole: Ending) -> None:
     assert engines.finish(run, f"{name}:{hit(name)}:oom") == 3
@@ -137,7 +134,6 @@ def test_out_of_memory_is_a_failure_of_its_own(name: str, engines: Engines, run:
     assert_goes_on_to_the_same_end(engines, run, whole)
 
 
-@pytest.mark.promise("R9")
 @pytest.mark.parametrize("action", [Action.NAN, Action.INF])
 @pytest.mark.parametrize("name", SPOILED)
 @pytest.mark.parametrize("step", [3, 6])
@@ -151,7 +147,6 @@ def test_what_is_not_finite_stops_before_the_update(
     assert_goes_on_to_the_same_end(engines, run, whole)
 
 
-@pytest.mark.promise("R1", "R9")
 @pytest.mark.parametrize("moment", Moment)
 def test_killed_over_a_postmortem(moment: Moment, engines: Engines, run: RunFolder, whole: Ending) -> None:
     assert engines.finish(run, f"step.loss:5:nan,postmortem.{moment}:1:kill9") == -9

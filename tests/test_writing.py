@@ -40,7 +40,6 @@ def killed(failpoint: str, work: Callable[[], object]) -> bool:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -9
 
 
-@pytest.mark.promise("R2")
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize("write", Write)
 def test_killed_while_a_file_is_replaced(write: Write, moment: Moment, tmp_path: Path) -> None:
@@ -61,7 +60,6 @@ def fill(folder: Path, *, goes_on: bool = False) -> None:
         (partial / "two").write_text("2")
 
 
-@pytest.mark.promise("R2")
 @pytest.mark.parametrize("goes_on", [False, True])
 @pytest.mark.parametrize("moment", Moment)
 def test_killed_while_a_folder_is_published(moment: Moment, goes_on: bool, tmp_path: Path) -> None:
@@ -135,7 +133,6 @@ PLACES: dict[tuple[Write, str], Place] = {
 }
 
 
-@pytest.mark.promise("R3")
 @pytest.mark.parametrize(("write", "where"), PLACES)
 def test_a_full_disk_leaves_nothing_where_the_program_writes(
     write: Write, where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

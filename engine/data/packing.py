@@ -142,10 +142,15 @@ def _publish(temporary: Path, folder: Path) -> None:
 
 
 def _remove_abandoned(cache: Path) -> None:
-    """Remove what processes that were killed have left behind; no live one goes so long without writing."""
-    for folder in cache.glob(f"{_TEMPORARY}*"):
-        if time.time() - _last_write(folder) > _ABANDONED_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Remove what processes that were killed have left behind."""
+    for folder in abandoned_packs(cache):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def abandoned_packs(cache: Path) -> list[Path]:
+    """What was begun and will not be ended: no live process goes so long without writing."""
+    begun = sorted(cache.glob(f"{_TEMPORARY}*"))
+    return [folder for folder in begun if time.time() - _last_write(folder) > _ABANDONED_SECONDS]
 
 
 def _last_write(folder: Path) -> float:

@@ -347,10 +347,14 @@ def _skip_line(file: BinaryIO) -> bool:
 
 def _drop_torn_line(path: Path, descriptor: int) -> None:
     """Cut what a crash left after the last newline, which no reader has taken for a line."""
+    if torn := torn_tail(path):
+        os.ftruncate(descriptor, path.stat().st_size - torn)
+
+
+def torn_tail(path: Path) -> int:
+    """Bytes after the last newline of a log, of the last MAX_LINE at most."""
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
-        start = max(0, size - MAX_LINE)
-        file.seek(start)
+        file.seek(max(0, size - MAX_LINE))
         tail = file.read()
-    if tail and not tail.endswith(b"\n"):
-        os.ftruncate(descriptor, start + tail.rfind(b"\n") + 1)
+    return len(tail) - (tail.rfind(b"\n") + 1)

@@ -26,6 +26,7 @@ from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
 from engine.stages.prepare import RealPatches
+from engine.storage import sha256_of
 
 STAGE = "synthesis"
 
@@ -42,7 +43,8 @@ def run(context: Context) -> None:
     with publishing(context.folder.synthetic, Write.SYNTHETIC, goes_on=True) as partial:
         origin = _way(context)(context, real, partial)
         made = _read(partial)
-        manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train)}
+        digests = {path.name: sha256_of(path) for path in sorted(partial.glob("*.npy"))}
+        manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train), "sha256": digests}
         (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         forget_progress(partial)
     for warning in warnings(context):

@@ -1,0 +1,25 @@
+"""The table of promises, made from how the tests went."""
+
+from pathlib import Path
+
+import pytest
+from promises import tally, write_table
+
+_outcomes: list[tuple[str, int, bool]] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--promises", metavar="FILE", help="write the table of promises between its marks in this file")
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and not report.skipped:
+        faults = dict(report.user_properties).get("faults", 1)
+        _outcomes.append((report.nodeid, int(str(faults)), report.passed))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    path = session.config.getoption("--promises")
+    # With several workers, only who gathers their reports has all of them.
+    if path and not hasattr(session.config, "workerinput"):
+        write_table(Path(path), tally(_outcomes))
