@@ -29,7 +29,7 @@ from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.spec.version import VERSION
-from engine.storage import storage_errors
+from engine.storage import Reserve, storage_errors
 
 _LONGEST_MESSAGE = 2000
 
@@ -48,10 +48,10 @@ class Engine:
         with storage_errors(self._folder.path), RunLock(self._folder.lock):
             self._stop.listen()
             ProcessIdentity.current().write(self._folder.process)
-            with EventWriter(self._folder.events, narrate) as events:
-                return self._run_to_last_event(events)
+            with Reserve(self._folder.path) as reserve, EventWriter(self._folder.events, narrate) as events:
+                return self._run_to_last_event(events, reserve)
 
-    def _run_to_last_event(self, events: EventWriter) -> int:
+    def _run_to_last_event(self, events: EventWriter, reserve: Reserve) -> int:
         began, before = time.monotonic(), worked_seconds(self._folder.events)
         try:
             with storage_errors(self._folder.path):
@@ -60,10 +60,12 @@ class Engine:
             events.write(RunStopped(stage=self._stage))
             return stopped.exit_code
         except HistotuiError as error:
+            reserve.give_back()
             write(f"error: {error}")
             return self._fail(events, error, error.exit_code)
         # The one place that catches everything: whatever happens, the folder says how the run ended.
         except Exception as error:  # noqa: BLE001
+            reserve.give_back()
             write(traceback.format_exc().rstrip("\n"))
             return self._fail(events, error, HistotuiError.exit_code)
         events.write(RunFinished(seconds=before + time.monotonic() - began))

@@ -1,14 +1,20 @@
 """Disks: what they refuse, in an error that says so, and whether they have room."""
 
+import contextlib
 import errno
 import hashlib
+import os
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final, Self
 
+from engine.spec.atomic import PARTIAL
 from engine.spec.errors import StorageError
 
+_RESERVED: Final = 1 << 16
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -20,6 +26,27 @@ def storage_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         advice = "free some space there" if error.errno in _FULL else "check that it can be written"
         raise StorageError(f"{error.filename or folder}: {error.strerror or error}; {advice}") from None
+
+
+class Reserve:
+    """Room on a disk that fills up, for the last words of who works there: why it has ended."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / f"{PARTIAL}{threading.get_native_id()}-reserve"
+
+    def __enter__(self) -> Self:
+        # Where there is no room for this, whatever is written next will say so.
+        with contextlib.suppress(OSError), self._path.open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, _RESERVED)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Make the room free."""
+        with contextlib.suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
