@@ -1,7 +1,9 @@
 """StopFlag: how a running engine hears that it should stop, and where it listens."""
 
+import faulthandler
 import os
 import signal
+import sys
 from types import FrameType
 
 from engine.spec.errors import INTERRUPTED, Stopped
@@ -15,11 +17,15 @@ class StopFlag:
         self.checkpoint_requested = False
 
     def listen(self) -> None:
-        """SIGTERM and SIGINT ask for a stop, the second time at once; SIGUSR1 for a checkpoint; SIGHUP is ignored."""
+        """SIGTERM and SIGINT ask for a stop, the second time at once; SIGUSR1 for a checkpoint; SIGHUP is ignored.
+
+        SIGUSR2 asks where every thread is, which stands on stderr even where Python itself hangs.
+        """
         signal.signal(signal.SIGTERM, self._ask)
         signal.signal(signal.SIGINT, self._ask)
         signal.signal(signal.SIGUSR1, self._ask_checkpoint)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        faulthandler.register(signal.SIGUSR2, file=sys.__stderr__ or 2, all_threads=True)
 
     def raise_if_requested(self) -> None:
         if self.requested:

@@ -63,6 +63,11 @@ def ask_to_stop(folder: RunFolder, identity: ProcessIdentity) -> bool:
     return True
 
 
+def ask_where(identity: ProcessIdentity) -> bool:
+    """Let the engine write to its log where each of its threads is, even if it hangs; False where it is gone."""
+    return _signal(identity, signal.SIGUSR2)
+
+
 def kill(identity: ProcessIdentity) -> bool:
     """SIGKILL to the engine and its workers, which share its process group; False where it is gone already."""
     if not identity.is_alive():

@@ -21,7 +21,7 @@ Say = Callable[[str], None]
 
 def stop_run(folder: RunFolder, grace: float = _GRACE, say: Say = console.say) -> None:
     """Ask the engine to stop and wait so many seconds; EnvironmentFault where it does not."""
-    identity = _live_identity(folder)
+    identity = live_identity(folder)
     if not launcher.ask_to_stop(folder, identity):
         say(f"{folder.id} has ended already")
         return
@@ -37,7 +37,7 @@ def stop_run(folder: RunFolder, grace: float = _GRACE, say: Say = console.say) -
 
 def kill_run(folder: RunFolder, say: Say = console.say) -> None:
     """Kill the engine and its workers."""
-    identity = _live_identity(folder)
+    identity = live_identity(folder)
     if launcher.kill(identity) and not _has_ended(identity, _KILL_GRACE):
         raise EnvironmentFault(f"{folder.id}: process {identity.pid} has been killed and does not end")
     say(f"{folder.id}: killed; `histotui resume` goes on from its last checkpoint")
@@ -56,7 +56,7 @@ def check_resumable(folder: RunFolder) -> None:
         raise RunFolderError(f"{folder.config} is not what this run began with: put it back, or start a new run")
 
 
-def _live_identity(folder: RunFolder) -> ProcessIdentity:
+def live_identity(folder: RunFolder) -> ProcessIdentity:
     """The run's process; RunFolderError where there is none here that could be asked."""
     identity, life = ProcessIdentity.read(folder.process), life_of(folder)
     if life is Life.ELSEWHERE and identity is not None and summarize(folder).state in LIVE:

@@ -6,7 +6,7 @@ import typer
 
 from histotui import console
 from histotui.commands.options import JsonOption, QuietOption, RunArgument, RunsOption
-from histotui.logs import print_log
+from histotui.logs import print_log, print_stack
 from histotui.store import RunStore, runs_root
 
 
@@ -26,6 +26,9 @@ def follow(run: RunArgument, json: JsonOption = False, quiet: QuietOption = Fals
 def logs(
     run: RunArgument,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run ends.")] = False,
+    stack: Annotated[
+        bool, typer.Option("--stack", help="Where the engine is now, for one that seems to hang.")
+    ] = False,
     runs: RunsOption = None,
 ) -> None:
     """Print a run's log: what the engine wrote for people.
@@ -34,5 +37,7 @@ def logs(
     histotui logs @last --follow
     """
     folder = RunStore(runs_root(runs)).find(run)
-    if not print_log(folder, follow):
+    if stack:
+        print_stack(folder)
+    elif not print_log(folder, follow):
         console.say(f"{folder.id} has no log yet")
