@@ -6,7 +6,9 @@ import os
 import sys
 import time
 import traceback
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.control import StopFlag
 from engine.environment import write_environment
@@ -33,6 +35,9 @@ from engine.storage import Reserve, storage_errors
 
 _LONGEST_MESSAGE = 2000
 
+if TYPE_CHECKING:
+    import torch
+
 
 class Engine:
     """One run of one folder, from its lock to its last event."""
@@ -41,6 +46,7 @@ class Engine:
         self._folder = folder
         self._stop = StopFlag()
         self._stage = ""
+        self._began = time.monotonic()
 
     def run(self) -> int:
         """Do all that remains of the run; the exit code says how it ended."""
@@ -52,7 +58,7 @@ class Engine:
                 return self._run_to_last_event(events, reserve)
 
     def _run_to_last_event(self, events: EventWriter, reserve: Reserve) -> int:
-        began, before = time.monotonic(), worked_seconds(self._folder.events)
+        before = worked_seconds(self._folder.events)
         try:
             with storage_errors(self._folder.path):
                 self._work(events)
@@ -68,20 +74,27 @@ class Engine:
             reserve.give_back()
             write(traceback.format_exc().rstrip("\n"))
             return self._fail(events, error, HistotuiError.exit_code)
-        events.write(RunFinished(seconds=before + time.monotonic() - began))
+        events.write(RunFinished(seconds=before + time.monotonic() - self._began))
         return DONE
 
     def _work(self, events: EventWriter) -> None:
         config = self._load_config()
         # torch takes seconds to import; everything above is checked before.
+        from engine.device_queue import DeviceQueue
+        from engine.waiting import queue_folder, take_device
 
+        with DeviceQueue(queue_folder()) as queue:
+            announce = partial(self._announce, events)
+            device = take_device(config.device, queue, events, announce, self._stop.raise_if_requested)
+            self._began = time.monotonic()
+            self._work_on(device, config, events)
+
+    def _work_on(self, device: "torch.device", config: RunConfig, events: EventWriter) -> None:
         from engine.context import Context
-        from engine.device import choose_device, device_name, set_up
+        from engine.device import set_up
         from engine.pipeline import run_stages
 
-        device = choose_device(config.device)
         set_up(device, config.training)
-        self._announce(events, f"{device} ({device_name(device)})")
         write_environment(self._folder.environment, device)
         remove_abandoned(self._folder.path)
         try:

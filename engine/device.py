@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Final
 
+import pynvml
 import torch
 
 from engine.progress import Report
@@ -19,14 +20,39 @@ _BFLOAT16: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 def choose_device(name: str) -> torch.device:
     """The device for `auto`, `cpu`, `cuda` or `cuda:N`; DeviceError where there is no such one."""
+    return possible_devices(name)[0]
+
+
+def possible_devices(name: str) -> list[torch.device]:
+    """The devices that `auto`, `cpu`, `cuda` or `cuda:N` may mean, the first the likeliest; DeviceError for none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and not count):
-        return torch.device("cpu")
+        return [torch.device("cpu")]
+    if name == "auto":
+        return [torch.device("cuda", index) for index in range(count)]
     index = int(name.partition(":")[2] or 0)
     if index >= count:
         found = ", ".join(f"cuda:{number}" for number in range(count)) or "no CUDA device"
         raise DeviceError(f"device {name}: not there; this machine has cpu and {found}")
-    return torch.device("cuda", index)
+    return [torch.device("cuda", index)]
+
+
+def device_key(device: torch.device) -> str:
+    """What tells a device from all others of the machine, whatever this process may see of them; no file has it twice.
+
+    It is asked of the driver's library: PyTorch would allocate on the device to answer.
+    """
+    if device.type != "cuda":
+        return device.type
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    name = visible.split(",")[device.index].strip() if visible else str(device.index)
+    if not name.isdecimal():
+        return name.replace("/", "-")
+    try:
+        pynvml.nvmlInit()
+        return str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(int(name))))
+    except pynvml.NVMLError:
+        return f"cuda-{name}"
 
 
 def device_name(device: torch.device) -> str:

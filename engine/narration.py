@@ -6,7 +6,9 @@ import sys
 import time
 
 from engine.spec.events import (
+    DeviceTaken,
     Event,
+    Queued,
     Resumed,
     RunFailed,
     RunFinished,
@@ -55,6 +57,10 @@ def _sentence(event: Event) -> str:
             return f"started on {device}, histotui {version}" if device else ""
         case Resumed(version=version, device=device):
             return f"resumed on {device}, histotui {version}"
+        case Queued():
+            return event.words
+        case DeviceTaken(device=device):
+            return f"has {device} now"
         case StageStarted(stage=stage):
             return f"{stage}: started"
         case StageFinished(stage=stage, seconds=seconds):

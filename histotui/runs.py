@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Self
 
 from engine.spec.events import (
+    DeviceTaken,
     Event,
     Metrics,
     Progress,
+    Queued,
     Resumed,
     RunFailed,
     RunFinished,
@@ -79,6 +81,8 @@ class Run:
         match event:
             case RunStarted() | Resumed():
                 return replace(self, device=event.device or self.device, outcome=None)
+            case DeviceTaken(device=device):
+                return replace(self, device=device)
             case StageStarted(stage=name):
                 return replace(self._at(name, what="", step=0, total=0, seconds=None), stage=name)
             case Progress(stage=name):
@@ -137,6 +141,8 @@ def state_of(last: Event | None, life: Life, created: float, now: float) -> Stat
     silence = now - (created if last is None else last.time)
     if life is Life.ELSEWHERE:
         return "running" if silence < _STALLED_ELSEWHERE else "stalled" if silence < _LOST_ELSEWHERE else "lost"
+    if life is Life.ALIVE and isinstance(last, Queued):
+        return "queued"
     if life is Life.ALIVE:
         return "running" if silence <= _STALLED else "stalled"
     return "queued" if life is Life.UNSEEN and last is None and abs(silence) < _QUEUED else "lost"

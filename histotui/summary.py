@@ -13,6 +13,7 @@ from engine.spec.errors import HistotuiError, RunFolderError
 from engine.spec.events import (
     Event,
     Progress,
+    Queued,
     RunFailed,
     RunFinished,
     RunStarted,
@@ -156,7 +157,7 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
         stage=_stage(last, config),
         created=created,
         seconds=_seconds(first, last, state, now),
-        device=first.device if isinstance(first, RunStarted) and first.device else str(config.get("device", "")),
+        device=_device(folder, first, config),
         config=config,
         scores=scores,
         tags=strings(meta.get("tags")),
@@ -243,11 +244,25 @@ def created_at(folder: RunFolder) -> float:
         return 0.0
 
 
+def _device(folder: RunFolder, first: Event | None, config: Mapping[str, Any]) -> str:
+    """In words, once the run has one; before, what was asked for."""
+    if isinstance(first, RunStarted) and first.device:
+        return first.device
+    try:
+        # A run that had to wait did not know it when it started.
+        said = read_tree(folder.environment, missing_is_empty=True)
+    except RunFolderError:
+        said = {}
+    return f"{said['device']} ({said.get('device_name')})" if "device" in said else str(config.get("device", ""))
+
+
 def _stage(last: Event | None, config: Mapping[str, Any]) -> str:
     if isinstance(last, Scored):
         return "evaluation"
     if isinstance(last, RunFinished):
         return expected_stages(config)[-1]
+    if isinstance(last, Queued):
+        return last.words
     return str(getattr(last, "stage", ""))
 
 

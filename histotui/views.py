@@ -5,7 +5,18 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol, Self
 
-from engine.spec.events import Event, Metrics, Progress, Resumed, RunStarted, StageFinished, StageStarted, Warned
+from engine.spec.events import (
+    DeviceTaken,
+    Event,
+    Metrics,
+    Progress,
+    Queued,
+    Resumed,
+    RunStarted,
+    StageFinished,
+    StageStarted,
+    Warned,
+)
 from histotui import console
 from histotui.formats import count, duration, number
 from histotui.runs import Run, Stage, expected_stages
@@ -47,8 +58,14 @@ class LineView(SilentView):
 
     def show(self, event: Event, run: Run) -> None:
         match event:
+            case RunStarted() | Resumed() if not event.device:
+                pass
             case RunStarted() | Resumed():
-                console.say(f"{'resumed' if isinstance(event, Resumed) else 'started'} on {event.device or 'a device'}")
+                console.say(f"{'resumed' if isinstance(event, Resumed) else 'started'} on {event.device}")
+            case Queued():
+                console.say(event.words)
+            case DeviceTaken(device=device):
+                console.say(f"started on {device}")
             case StageStarted(stage=name):
                 console.say(f"{name}: {place(name, self._stages)}")
             case Progress() | Metrics() if time.monotonic() >= self._next_line:

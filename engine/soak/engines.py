@@ -5,8 +5,10 @@ import os
 import resource
 import signal
 import sys
+from collections.abc import Mapping
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from engine.spec.failpoints import VARIABLE
@@ -32,8 +34,9 @@ _IMPORTED: Final = (
 class Engines:
     """Starts engines on runs. Their packed patches are shared."""
 
-    def __init__(self, cache: Path) -> None:
-        self._cache = cache
+    def __init__(self, cache: Path, variables: Mapping[str, str] = MappingProxyType({})) -> None:
+        """`variables` of the environment that they have beside this process's."""
+        self._variables = {**variables, "XDG_CACHE_HOME": str(cache)}
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(_IMPORTED))
 
@@ -42,7 +45,7 @@ class Engines:
 
         It fails at `failpoint`, and can write no file beyond `file_size` bytes.
         """
-        arguments = (str(run.path), failpoint, str(self._cache), file_size)
+        arguments = (str(run.path), {**self._variables, VARIABLE: failpoint}, file_size)
         process = self._context.Process(target=_work, args=arguments, daemon=False)
         process.start()
         return process
@@ -61,12 +64,12 @@ class Engines:
         return self.wait(self.start(run, failpoint))
 
 
-def _work(folder: str, failpoint: str, cache: str, file_size: int | None) -> None:
+def _work(folder: str, variables: dict[str, str], file_size: int | None) -> None:
     os.setsid()
     descriptor = os.open(RunFolder(Path(folder)).log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
-    os.environ |= {VARIABLE: failpoint, "XDG_CACHE_HOME": cache}
+    os.environ |= variables
     if file_size is not None:
         # Without a handler the process would end at the first write too many.
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

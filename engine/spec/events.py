@@ -50,6 +50,28 @@ class Resumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Queued(Event):
+    """The run waits for a device; so many runs are before it, the one at work on the device left out."""
+
+    type: ClassVar[str] = "queued"
+    device: str
+    before: int
+
+    @property
+    def words(self) -> str:
+        """What it waits for and at which place, for people."""
+        return f"waits for {self.device}, {f'number {self.before + 1}' if self.before else 'next'} in line"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceTaken(Event):
+    """The device that was waited for is this run's now."""
+
+    type: ClassVar[str] = "device_taken"
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageStarted(Event):
     """A stage begins, or goes on where it was."""
 
@@ -167,8 +189,8 @@ class RunStopped(Event):
 EVENT_TYPES: dict[str, type[Event]] = {
     kind.type: kind
     for kind in (
-        RunStarted, Resumed, StageStarted, Progress, Metrics, ImageSaved, CheckpointSaved, Warned, Scored,
-        StageFinished, RunFinished, RunFailed, RunStopped,
+        RunStarted, Resumed, Queued, DeviceTaken, StageStarted, Progress, Metrics, ImageSaved, CheckpointSaved, Warned,
+        Scored, StageFinished, RunFinished, RunFailed, RunStopped,
     )
 }  # fmt: skip
 
@@ -308,6 +330,9 @@ def worked_seconds(path: Path) -> float:
     for event in EventReader(path).read():
         if isinstance(event, RunStarted | Resumed):
             seconds += last - began if began is not None else 0.0
+            began = event.time
+        elif isinstance(event, Queued | DeviceTaken):
+            # Waiting is no work.
             began = event.time
         last = event.time
     return seconds + (last - began if began is not None else 0.0)
