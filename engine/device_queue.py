@@ -47,6 +47,20 @@ class DeviceQueue:
             os.close(self._held)
             self._held = None
 
+    def is_taken(self, device: str) -> bool:
+        """Whether a run holds this device now."""
+        try:
+            descriptor = os.open(self._folder / f"{device}.lock", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def take(self, devices: Sequence[str], told: Told, stop: Callable[[], None]) -> str:
         """The first of these devices that is free, once all who came before and could use it have had theirs.
 

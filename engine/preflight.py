@@ -18,17 +18,21 @@ from engine.borrowing import open_earlier, shortage
 from engine.classifiers import build_classifier
 from engine.data.inspection import probe
 from engine.data.packing import check_crop
-from engine.device import choose_device, compute_dtype, device_name, free_memory
+from engine.device import choose_device, compute_dtype, device_name, free_memory, possible_devices
+from engine.device_queue import DeviceQueue
 from engine.generators import build_generator
 from engine.generators.base import LatentGenerator, Loss, Model, Phase
+from engine.neighbours import neighbour_cautions
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.progress import Report
 from engine.quality.extractors import check_extractor
+from engine.spec import logout
 from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import apply, parse_override, validate
 from engine.trainer import require_gradients
+from engine.waiting import queue_folder
 
 _CUDA_CONTEXT = 600 << 20
 """Bytes that a CUDA context and its libraries take beside all tensors."""
@@ -222,8 +226,13 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "training_patches": training,
         "seconds": duration.seconds if duration else None,
         "seconds_like": duration.runs if duration else (),
-        "warnings": [*cautions(config, data), *missing, *odd],
+        "warnings": [*cautions(config, data), *missing, *odd, *_around(config)],
     }
+
+
+def _around(config: RunConfig) -> list[str]:
+    """What there is to say of the machine: who else is on the device, and what logging out would do."""
+    return [*neighbour_cautions(possible_devices(config.device), DeviceQueue(queue_folder())), *logout.cautions()]
 
 
 def expected_patches(config: RunConfig, data: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.spec.errors import EnvironmentFault
+from engine.spec.logout import outliving
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.disk import storage_errors
@@ -22,7 +23,7 @@ def start_engine(folder: RunFolder) -> subprocess.Popen[bytes]:
         descriptor = os.open(folder.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         return subprocess.Popen(
-            [*ENGINE, str(folder.path)],
+            [*outliving(), *ENGINE, str(folder.path)],
             stdin=subprocess.DEVNULL,
             stdout=descriptor,
             stderr=subprocess.STDOUT,
