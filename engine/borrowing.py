@@ -1,6 +1,5 @@
 """An earlier run's synthetic set for another run: what it is, and whether its generator has seen that run's tests."""
 
-import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from engine.data.sources.run import SyntheticSet, open_learned_from, open_synthe
 from engine.progress import Report
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, DataError, EnvironmentFault
+from engine.spec.json_file import read_json
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
@@ -103,7 +103,7 @@ def rounded_down(number: float) -> str:
 def _origin(run: RunFolder) -> dict[str, Any]:
     """What a set's manifest says of who made it; the run itself where it says nothing."""
     try:
-        manifest = json.loads((run.synthetic / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_json(run.synthetic / "manifest.json")
     except (OSError, ValueError):
         manifest = None
     said = manifest if isinstance(manifest, dict) else {}

@@ -14,6 +14,7 @@ from torch import Tensor
 from engine.spec.atomic import publishing
 from engine.spec.errors import CheckpointError, StorageError
 from engine.spec.failpoints import Act, Write, reach
+from engine.spec.json_file import read_json
 from engine.storage import sha256_of
 
 KEEP = 2
@@ -103,7 +104,7 @@ class CheckpointFolder:
 
     def _read_of_final(self, name: str) -> dict[str, Any]:
         try:
-            tree: dict[str, Any] = json.loads((self.path / FINAL / name).read_text(encoding="utf-8"))
+            tree: dict[str, Any] = read_json(self.path / FINAL / name)
         except FileNotFoundError:
             return {}
         except (OSError, ValueError) as error:
@@ -122,7 +123,7 @@ class CheckpointFolder:
 def verify(folder: Path) -> None:
     """CheckpointError where a part of a checkpoint is missing or not what was written."""
     try:
-        digests = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
+        digests = read_json(folder / MANIFEST)["sha256"]
         for name in (_TENSORS, _META):
             if sha256_of(folder / name) != digests[name]:
                 raise CheckpointError(f"{folder}: damaged, {name} is not what was written; remove it and resume")
@@ -135,7 +136,7 @@ def read(folder: Path) -> State:
     """A checkpoint, verified against its manifest; CheckpointError where a part is missing or damaged."""
     verify(folder)
     try:
-        return State(load_file(folder / _TENSORS), json.loads((folder / _META).read_text(encoding="utf-8")))
+        return State(load_file(folder / _TENSORS), read_json(folder / _META))
     except (FileNotFoundError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{folder}: damaged ({error}); remove it and resume") from None
 

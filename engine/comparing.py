@@ -1,6 +1,5 @@
 """Whether two runs' AUCs on the same test patches differ by more than chance."""
 
-import json
 import zipfile
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,6 +15,7 @@ from engine.data.packing import pack
 from engine.metrics import Array, Labels, Paired, paired_delong
 from engine.progress import Report, silent
 from engine.spec.errors import ConfigError, HistotuiError, RunFolderError
+from engine.spec.json_file import read_json
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 
@@ -95,7 +95,7 @@ def _manifest(run: RunFolder) -> dict[str, Any]:
     # prepare has this too, and imports torch.
     path = run.data / "manifest.json"
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return dict(read_json(path))
     except (OSError, ValueError, TypeError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from None
 

@@ -1,6 +1,5 @@
 """What earlier runs on the same patches have trained already."""
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -9,6 +8,7 @@ from engine.context import Context
 from engine.narration import tell
 from engine.spec.config import RunConfig
 from engine.spec.errors import HistotuiError
+from engine.spec.json_file import read_json
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
@@ -106,7 +106,7 @@ def choosing(config: RunConfig) -> tuple[object, ...]:
 def _program(folder: RunFolder) -> tuple[object, ...]:
     """What decides how numbers come out, beside the config; nothing where the run has not said so."""
     try:
-        said: dict[str, Any] = json.loads(folder.environment.read_text(encoding="utf-8"))
+        said: dict[str, Any] = read_json(folder.environment)
     except FileNotFoundError:
         return ()
     return *(said[name] for name in ("engine_sha256", "device", "device_name", "threads")), said["packages"]["torch"]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from engine.context import Context, Meter
 from engine.spec.atomic import write_text
 from engine.spec.failpoints import Act, Write, reach
+from engine.spec.json_file import read_json
 from engine.storage import check_space
 
 Chunk = Callable[[int, int], NDArray[np.uint8]]
@@ -59,7 +60,7 @@ def _open_images(path: Path, shape: tuple[int, ...], resume: bool) -> "np.memmap
 
 def _read_progress(folder: Path) -> int:
     try:
-        return int(json.loads((folder / _PROGRESS).read_text(encoding="utf-8"))["done"])
+        return int(read_json(folder / _PROGRESS)["done"])
     except (OSError, ValueError, KeyError):
         return 0
 

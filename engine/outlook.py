@@ -1,6 +1,5 @@
 """What can be foreseen of a run beside its size: how long it takes, and what is odd about its settings."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from engine.earlier_runs import was_taken
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError
 from engine.spec.events import EventReader, Resumed, RunStarted, StageFinished, read_first
+from engine.spec.json_file import read_json
 from engine.spec.resolve import Tree, dump
 from engine.spec.run_folder import RunFolder
 
@@ -135,8 +135,8 @@ def _speeds(folder: RunFolder, tree: Tree, device: str) -> dict[str, float]:
             return {}
         if folder.events.stat().st_size > _LARGEST_LOG:
             return {}
-        earlier = json.loads(folder.config.read_bytes())
-        counts = json.loads((folder.data / "manifest.json").read_bytes())["counts"]["train"]
+        earlier = read_json(folder.config)
+        counts = read_json(folder.data / "manifest.json")["counts"]["train"]
         work = _work(earlier, int(counts["normal"]) + int(counts["tumour"]))
         same = {stage for stage in work if _shape(earlier, stage) == _shape(tree, stage)}
     # An earlier run that cannot be read is no measure; it is not this run's business to complain about it.

@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.spec.errors import ConfigError, StorageError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 from histotui.disk import storage_errors, write_whole
 
 
@@ -70,7 +71,7 @@ def load_settings(path: Path) -> Settings:
 def load_state(path: Path) -> State:
     """What was remembered; whatever cannot be understood is forgotten."""
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = read_json(path)
     except (OSError, ValueError):
         return State()
     fresh = State()

@@ -1,6 +1,5 @@
 """RunSummary: what a listing says of a run, read from its folder without validating anything."""
 
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from engine.spec.events import (
     read_first,
     read_last,
 )
+from engine.spec.json_file import read_json
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import answer, read_score_trees
 from histotui.formats import number
@@ -209,7 +209,7 @@ def fraction_done(run: RunSummary) -> float | None:
 def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
     """A JSON object from a run folder; RunFolderError where there is none."""
     try:
-        tree = json.loads(path.read_bytes(), parse_constant=_refuse)
+        tree = read_json(path, finite=True)
     except FileNotFoundError:
         if missing_is_empty:
             return {}
@@ -224,10 +224,6 @@ def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
 def strings(value: object) -> tuple[str, ...]:
     """The strings in a list from a file; none where it is no list."""
     return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def created_at(folder: RunFolder) -> float:

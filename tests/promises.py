@@ -31,6 +31,7 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_failpoints:test_killed",
             "test_resume:test_killed_at_five_random_moments",
             "test_resume_generators:test_a_run_stopped_in_each_stage",
+            "test_audit:test_a_run_that_was_mended",
         ),
     ),
     "R2": Promise(
@@ -47,6 +48,7 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_failpoints:test_a_disk_that_refuses",
             "test_writing:test_a_full_disk",
             "test_disk:test_a_disk_that_refuses",
+            "test_full_disk:test_",
         ),
     ),
     "R4": Promise(
@@ -64,6 +66,7 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_ssh:test_a_run_launched_over_ssh",
             "test_application_pty:test_a_run_outlives",
             "test_cli_run:test_losing_the_terminal",
+            "test_logout:test_",
         ),
     ),
     "R6": Promise(
@@ -82,7 +85,13 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_resume:test_asked_to_stop",
             "test_launcher:test_asked",
             "test_cli_run:test_asked_twice",
+            "test_hang:test_asked_twice",
+            "test_hang:test_it_can_be_killed",
         ),
+    ),
+    "R8": Promise(
+        "One run per device; more wait in the order in which they came, and nobody waits for one that was killed",
+        ("test_device_queue:test_",),
     ),
     "R9": Promise(
         "What is not a number stops training before the update, with a postmortem",
@@ -100,9 +109,29 @@ PROMISES: Final[Mapping[str, Promise]] = {
         "Nothing in a run folder reaches the terminal as a command",
         ("test_text:test_attacks", "test_application_pty:test_nothing_of_hostile", "test_cli_run:test_what_a_run_says"),
     ),
+    "S3": Promise(
+        "No file that is read runs code or takes memory without end; what cannot be understood has an error of its own",
+        (
+            "test_hostile_files:test_a_hostile",
+            "test_hostile_files:test_hostile",
+            "test_hostile_files:test_a_pickle",
+            "test_fuzz:test_any",
+            "test_fuzz:test_a_damaged",
+            "test_fuzz:test_a_writer",
+            "test_cli_damage:test_",
+        ),
+    ),
     "S5": Promise(
         "Broken, odd or lying images and tables are named and never end a run halfway",
         ("test_data_faults:test_",),
+    ),
+    "S7": Promise(
+        "A run is its owner's alone, whatever the umask",
+        ("test_hostile_files:test_a_run_is_its_owners", "test_cli_run:test_the_folder_is_whole_and_private"),
+    ),
+    "D": Promise(
+        "`histotui doctor --deep` finds each damage by name and never touches what is whole",
+        ("test_audit:test_damage_is_found", "test_audit:test_repair_mends", "test_audit:test_a_run_at_work"),
     ),
 }
 

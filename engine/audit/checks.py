@@ -1,7 +1,6 @@
 """The checks of a run folder: config, log, checkpoints, synthetic set, results, and what crashes have left."""
 
 import contextlib
-import json
 import os
 import shutil
 import zipfile
@@ -21,6 +20,7 @@ from engine.data.sources.run import IMAGES, LABELS
 from engine.spec.atomic import PARTIAL, abandoned
 from engine.spec.errors import CheckpointError, HistotuiError
 from engine.spec.events import EventReader, ImageSaved, RunFinished, RunStarted, read_first, read_last, torn_tail
+from engine.spec.json_file import read_json
 from engine.spec.quality import read_quality
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
@@ -89,7 +89,7 @@ def synthetic(run: RunFolder) -> Iterator[Finding]:
         return
     name = run.synthetic.name
     try:
-        manifest = json.loads((run.synthetic / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_json(run.synthetic / "manifest.json")
         images, labels = describe_array(run.synthetic / IMAGES), describe_array(run.synthetic / LABELS)
         crop, made = int(manifest["crop"]), int(manifest["count"])
         if (images.shape, images.dtype) != ((made, crop, crop, 3), "|u1") or labels.shape != (made,):

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.data.patches import PatchSet
 from engine.data.sources.base import SPLITS
+from engine.spec.json_file import read_json
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -134,7 +135,7 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 def read_manifest(path: Path) -> Manifest:
     """DamagedPackError where it is not one of this version."""
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = read_json(path)
         tree["counts"] = {str(name): (int(pair[0]), int(pair[1])) for name, pair in tree["counts"].items()}
         tree["broken"] = tuple((str(name), str(reason)) for name, reason in tree["broken"])
         tree["unlisted"] = tuple(map(str, tree["unlisted"]))

@@ -1,7 +1,6 @@
 """What a run ended with: everything that must be the same however often it was broken off, wall-clock time left out."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from engine.spec.events import Event, EventReader, ImageSaved, Metrics
+from engine.spec.json_file import read_json
 from engine.spec.run_folder import RunFolder
 
 Ending = Mapping[str, str]
@@ -58,7 +58,7 @@ def _lasting(run: RunFolder) -> list[Path]:
 
 def _content(path: Path) -> object:
     if path.suffix == ".json":
-        return _timeless(json.loads(path.read_text(encoding="utf-8")))
+        return _timeless(read_json(path))
     if path.suffix == ".npz":
         # The archive has the time of day in it.
         with np.load(path, allow_pickle=False) as arrays:

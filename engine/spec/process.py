@@ -12,6 +12,7 @@ from typing import Self
 from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 
 _LOCK_ATTEMPTS = 20
 
@@ -33,7 +34,7 @@ class ProcessIdentity:
     def read(cls, path: Path) -> Self | None:
         """The identity saved in a process.json; None where there is none that can be understood."""
         try:
-            saved = json.loads(path.read_text(encoding="utf-8"))
+            saved = read_json(path)
             return cls(str(saved["host"]), str(saved["boot_id"]), int(saved["pid"]), int(saved["start_time"]))
         except (OSError, ValueError, KeyError, TypeError):
             return None

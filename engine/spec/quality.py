@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 from engine.spec.typed import conforms
 
 Record = TypeVar("Record")
@@ -102,7 +103,7 @@ def write_quality(path: Path, sheet: QualitySheet) -> None:
 def read_quality(path: Path) -> QualitySheet | None:
     """What was measured, newer fields left out; None where nothing has been. RunFolderError for a damaged file."""
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        tree = read_json(path, finite=True)
         return QualitySheet(
             tuple(_made(Comparison, row, synthetic=_measures, floor=_measures) for row in tree["comparisons"]),
             None if tree["copies"] is None else _made(Copies, tree["copies"]),
@@ -132,7 +133,3 @@ def _words(value: Any) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
         raise ValueError("a list holds something else than text")
     return value
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
+from engine.spec.json_file import read_json
 
 Tree = dict[str, Any]
 
@@ -30,7 +31,7 @@ def validate(tree: Tree) -> RunConfig:
 def load(path: Path) -> RunConfig:
     """The RunConfig saved in a run folder's config.json."""
     try:
-        return validate(json.loads(path.read_text(encoding="utf-8")))
+        return validate(read_json(path))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not a JSON file ({error})") from None
     except ConfigError as error:

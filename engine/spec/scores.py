@@ -9,6 +9,7 @@ from typing import Any, Literal
 from engine.spec.atomic import write_text
 from engine.spec.errors import RunFolderError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 from engine.spec.typed import conforms
 
 Confusion = tuple[tuple[int, int], tuple[int, int]]
@@ -110,7 +111,7 @@ def write_scores(path: Path, sheet: ScoreSheet) -> None:
 def read_score_trees(path: Path) -> list[dict[str, Any]]:
     """The scores of a run as plain dicts, newer fields included; empty where the run has none yet."""
     try:
-        saved = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
+        saved = read_json(path, finite=True)
         return [_checked(row) for row in saved["scores"]]
     except FileNotFoundError:
         return []
@@ -127,10 +128,6 @@ def _checked(row: Any) -> dict[str, Any]:
 def _is_confusion(value: Any) -> bool:
     rows = value if isinstance(value, list) else []
     return [list(map(type, row)) if isinstance(row, list) else row for row in rows] == [[int, int], [int, int]]
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a number")
 
 
 def answer(rows: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

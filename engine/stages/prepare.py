@@ -22,6 +22,7 @@ from engine.randomness import permutation
 from engine.spec.atomic import replacing, write_text
 from engine.spec.errors import DataError, RunFolderError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 from engine.spec.run_folder import RunFolder
 
 STAGE = "prepare"
@@ -94,7 +95,7 @@ def read_manifest(folder: RunFolder) -> dict[str, Any]:
     """What a run's patches are: source, counts, fingerprint."""
     path = _manifest_path(folder)
     try:
-        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        manifest: dict[str, Any] = read_json(path)
     except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from None
     return manifest

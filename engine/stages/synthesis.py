@@ -23,6 +23,7 @@ from engine.randomness import permutation
 from engine.spec.atomic import publishing
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.failpoints import Write
+from engine.spec.json_file import read_json
 from engine.spec.run_folder import RunFolder
 from engine.stages import generator, prepare
 from engine.stages.prepare import RealPatches
@@ -100,7 +101,7 @@ def maker(folder: RunFolder) -> str:
 
 
 def _read_manifest(folder: RunFolder) -> Tree:
-    manifest: Tree = json.loads((folder.synthetic / "manifest.json").read_text(encoding="utf-8"))
+    manifest: Tree = read_json(folder.synthetic / "manifest.json")
     return manifest
 
 

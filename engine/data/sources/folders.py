@@ -1,6 +1,5 @@
 """Class folders: `{train,valid,test}/{0,1}/*.png`, or `normal` and `tumor`, with or without splits."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from engine.data.sources.files import ImageFile, files_in
 from engine.progress import Report
 from engine.spec.config import DataConfig
 from engine.spec.errors import DataError
+from engine.spec.json_file import read_json
 
 ORIGIN: Final = "histotui.json"
 CLASSES: Final = {"0": 0, "normal": 0, "1": 1, "tumor": 1, "tumour": 1}
@@ -65,7 +65,7 @@ class ClassFolders(Source):
     def _provenance(self) -> Provenance:
         """Real, unless an export of a run's patches says otherwise."""
         try:
-            origin = json.loads((self.folder / ORIGIN).read_text(encoding="utf-8"))
+            origin = read_json(self.folder / ORIGIN)
         except (OSError, ValueError):
             return "real"
         return "synthetic" if isinstance(origin, dict) and origin.get("provenance") == "synthetic" else "real"

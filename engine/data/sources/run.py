@@ -1,6 +1,5 @@
 """An earlier run: its synthetic set to train on, and the test patches of its own source to test on."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from engine.data.splits import divide
 from engine.progress import Report
 from engine.spec.config import DataConfig
 from engine.spec.errors import ConfigError, DataError
+from engine.spec.json_file import read_json
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 
@@ -65,7 +65,7 @@ class EarlierRun(Source):
 
     def _refuse_reconstructions(self) -> None:
         try:
-            manifest = json.loads((self.run.synthetic / "manifest.json").read_text(encoding="utf-8"))
+            manifest = read_json(self.run.synthetic / "manifest.json")
         except (OSError, ValueError):
             return
         if isinstance(manifest, dict) and manifest.get("patches", "synthetic") != "synthetic":
