@@ -1,7 +1,7 @@
 """The promises that runs keep under faults, and the tests in which each is put to it.
 
 A test counts once for each of its cases; one that injects more faults says how many: `record_property("faults", 7)`.
-`pytest --promises README.md` writes the table between its marks, with what was injected and what was survived.
+`pytest --promises=README.md` writes the table between its marks, with what was injected and what was survived.
 """
 
 import re

@@ -19,6 +19,7 @@ from engine.progress import silent
 from engine.soak.ending import differences, ending
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
+from engine.spec.atomic import remove_abandoned
 from engine.spec.config import DataConfig, TissueConfig
 from engine.spec.errors import RunFolderError
 from engine.spec.process import RunLock
@@ -44,6 +45,7 @@ def broken_off(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Ru
     """With two checkpoints of its generator."""
     run = toy_run(tmp_path_factory.mktemp("half") / "run", toy_config("vae-100"))
     assert engines.finish(run, "step.done:8:kill9") == -9
+    remove_abandoned(run.path)
     return run
 
 

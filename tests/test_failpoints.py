@@ -204,6 +204,9 @@ class TestFailpoints:
 WRITERS = {
     "engine/spec/atomic.py": "where files and folders get their names",
     "engine/spec/events.py": "appends to the log; Act.EVENT",
+    "engine/storage.py": "takes room on the disk, in a file that is never read",
+    "engine/device_queue.py": "tickets and locks, which mean nothing once nobody holds them",
+    "engine/audit/checks.py": "puts aside what is damaged",
     "engine/spec/process.py": "the lock file, which has no content",
     "engine/filling.py": "fills an array in a folder that is not published yet; Act.SAMPLE",
     "engine/data/pack.py": "the manifest in a folder that is not published yet",

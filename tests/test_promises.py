@@ -28,11 +28,11 @@ def test_faults_are_counted_by_promise() -> None:
 
 def test_the_table_stands_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    path.write_text(f"before\n{BEGIN}\nwhat was there before\n{END}\nafter\n")
     write_table(path, {"R12": Tally(42, 40)})
     text = path.read_text()
     assert text.startswith(f"before\n{BEGIN}\n| | promise") and text.endswith(f"|\n{END}\nafter\n")
-    assert "| R12 |" in text and "`test_index` | 42 | 40 |" in text and "old" not in text
+    assert "| R12 |" in text and "`test_index` | 42 | 40 |" in text and "what was there before" not in text
     (tmp_path / "none.md").write_text("")
     with pytest.raises(ValueError, match=r"none\.md: has no"):
         write_table(tmp_path / "none.md", {})

@@ -1,24 +1,22 @@
 """A run that is killed or stopped, as often as one likes, ends like one that was not."""
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from engine.soak.engines import Engines
 from engine.spec.events import EventReader, ImageSaved, Metrics, Progress, Resumed, RunStopped
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
 
-REPOSITORY = Path(__file__).parent.parent
 SMALL = {
     "data": {"crop": 32, "tissue": {"train": 160, "test": 64, "slides": 4}},
     "generator": {"epochs": 8, "batch_size": 8, "latent_dim": 8, "channels": 4},
@@ -36,21 +34,24 @@ def make_run(folder: Path, seed: int = 0) -> RunFolder:
     return run
 
 
-def start(run: RunFolder, cache: Path) -> "subprocess.Popen[bytes]":
-    environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": str(REPOSITORY)}
-    with run.log.open("ab") as log:
-        command = [sys.executable, "-P", "-m", "engine", str(run.path)]
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+def start(run: RunFolder, cache: Path) -> ForkServerProcess:
+    return Engines(cache).start(run)
+
+
+def ended(process: ForkServerProcess) -> int:
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
 
 
 def events_said(run: RunFolder) -> int:
     return len(EventReader(run.events).read())
 
 
-def wait_for_more(run: RunFolder, process: "subprocess.Popen[bytes]", more: int) -> None:
+def wait_for_more(run: RunFolder, process: ForkServerProcess, more: int) -> None:
     """Until the run has said so much more, or is over."""
     begin = events_said(run)
-    while process.poll() is None and events_said(run) < begin + more:
+    while process.is_alive() and events_said(run) < begin + more:
         time.sleep(0.005)
 
 
@@ -81,7 +82,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[int, RunFolder
     runs = {}
     for seed in (0, 1):
         runs[seed] = make_run(tmp_path_factory.mktemp("undisturbed") / "whole", seed)
-        assert start(runs[seed], tmp_path_factory.getbasetemp() / "cache").wait() == 0, runs[seed].log.read_text()
+        assert ended(start(runs[seed], tmp_path_factory.getbasetemp() / "cache")) == 0, runs[seed].log.read_text()
     return runs
 
 
@@ -94,10 +95,10 @@ def test_killed_at_five_random_moments(
         process = start(run, cache)
         wait_for_more(run, process, moments.randint(3, events_said(undisturbed[0]) // 6))
         time.sleep(moments.random() / 20)
-        assert process.poll() is None, "over before it was killed five times"
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert start(run, cache).wait() == 0, run.log.read_text()
+        assert process.is_alive(), "over before it was killed five times"
+        process.kill()
+        assert ended(process) == -signal.SIGKILL
+    assert ended(start(run, cache)) == 0, run.log.read_text()
     assert_same_end(run, undisturbed[0])
     assert sum(isinstance(event, Resumed) for event in EventReader(run.events).read()) >= 4
 
@@ -111,7 +112,7 @@ def test_asked_to_stop_it_leaves_a_checkpoint_and_goes_on_from_there(
         process = start(run, cache)
         wait_for_more(run, process, 25 if len(codes) < 3 else 10**6)
         process.terminate()
-        codes.append(process.wait())
+        codes.append(ended(process))
     assert codes[-1] == 0 and len(codes) == 4, run.log.read_text()
     stops = [event for event in EventReader(run.events).read() if isinstance(event, RunStopped)]
     assert {"generator", "classifier"} & {stop.stage for stop in stops}

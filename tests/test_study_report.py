@@ -292,6 +292,9 @@ class TestParts:
         (block,) = (b for b in parts.curve_section(all_) if isinstance(b, Gallery))
         content = block.pictures[0].content
         assert isinstance(content, str) and content.count("<circle") == 2 and "1,000" in content
+        (table,) = (each for each in parts.curve_section(all_) if isinstance(each, Table))
+        assert table.header == ("real patches", "AUC, cnn") and [row[0] for row in table.rows] == ["100", "1,000"]
+        assert [row[1].partition(" ")[0] for row in table.rows] == ["0.700", "0.900"]
         main = sections.main_table(all_)
         assert main.header[-1] == "worth in real patches, cnn" and "worth in real patches, resnet" not in main.header
         # Half way in the AUC is half way in the logarithm.

@@ -1,14 +1,15 @@
 """The parts of a report for the study's further questions: few real patches, ceilings, changed generators."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from engine.spec.study import Part, Row
-from histotui.formats import NOTHING
+from histotui.formats import NOTHING, count
 from histotui.study import words
 from histotui.study.charts import Line, curves
 from histotui.study.document import Block, Gallery, Heading, Picture, Prose, Table
 from histotui.study.results import Result, Results
 from histotui.study.sections import SPREAD, TESTED, label, leading_first
+from histotui.worth import CurvePoint
 
 
 def augmentation_section(results: Results) -> Iterator[Block]:
@@ -46,6 +47,15 @@ def curve_section(results: Results) -> Iterator[Block]:
     )
     chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
     yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
+    yield _curve_table({line.label: results.curves[line.label] for line in lines})
+
+
+def _curve_table(by_classifier: Mapping[str, Sequence[CurvePoint]]) -> Table:
+    """The points of the learning curves in numbers."""
+    points = {name: {point.patches: words.point(point) for point in curve} for name, curve in by_classifier.items()}
+    sizes = sorted({size for curve in points.values() for size in curve})
+    lines = tuple((count(size), *(curve.get(size, NOTHING) for curve in points.values())) for size in sizes)
+    return Table(("real patches", *(f"AUC, {name}" for name in points)), lines)
 
 
 def ceiling_section(results: Results) -> Iterator[Block]:

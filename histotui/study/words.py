@@ -3,6 +3,7 @@
 from histotui.formats import NOTHING, count, number
 from histotui.repeating import Spread
 from histotui.study.results import Auc, Difference, Result
+from histotui.worth import CurvePoint
 
 
 def auc(result: Result | None) -> str:
@@ -25,6 +26,11 @@ def second_auc(found: Auc | None) -> str:
 def mean_and_spread(spread: Spread) -> str:
     """The mean, and the standard deviation where there is one."""
     return fixed(spread.mean) + ("" if spread.deviation is None else f" ± {fixed(spread.deviation)}")
+
+
+def point(found: CurvePoint) -> str:
+    """A point of the learning curve with its interval."""
+    return f"{fixed(found.auc)} {interval(found.low, found.high)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
