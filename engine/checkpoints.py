@@ -57,6 +57,11 @@ class CheckpointFolder:
     def has_begun(self) -> bool:
         return bool(self._steps())
 
+    @property
+    def latest(self) -> Path | None:
+        """The newest of a stage at work, whole or damaged."""
+        return next(reversed(self._steps()), None)
+
     def save(self, step: int, state: State) -> Path:
         """Write a checkpoint and forget the oldest. StorageError leaves what was there untouched."""
         target = self.path / f"step-{step:08d}"

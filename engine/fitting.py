@@ -87,6 +87,11 @@ class Fit:
             values |= {name: float(value) for name, value in self.trainer.model.epoch_terms().items()}
         self.context.events.write(Metrics(stage=self.stage, step=step, epoch=epoch, values=values))
 
+    def _last_checkpoint(self) -> str | None:
+        """The newest complete one of this stage, relative to the run folder, which resuming goes on from."""
+        latest = self.checkpoints.latest
+        return None if latest is None else str(latest.relative_to(self.context.folder.path))
+
     def _write_postmortem(self, error: NotFinite) -> None:
         report = {
             "stage": self.stage,
@@ -94,6 +99,7 @@ class Fit:
             "step": error.step,
             "not_finite": error.terms,
             "batch": self.trainer.batches.positions(error.step).tolist(),
+            "checkpoint": self._last_checkpoint(),
             "config": self.context.config.model_dump(mode="json"),
         }
         write_text(self.context.folder.postmortem, json.dumps(report, indent=1) + "\n", Write.POSTMORTEM)

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,14 @@ def test_the_first_line_carries_the_schema(tmp_path: Path) -> None:
     assert (line["type"], line["schema"]) == ("run_started", 1)
 
 
-def test_every_prefix_of_a_log_gives_its_whole_lines_and_the_rest_follows(tmp_path: Path) -> None:
+def test_every_prefix_of_a_log_gives_its_whole_lines_and_the_rest_follows(
+    tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
     whole, part = tmp_path / "whole", tmp_path / "part"
     events = [RunStarted(time=1.0), metrics(1), metrics(2)]
     write(whole, *events)
     content = whole.read_bytes()
+    record_property("faults", len(content) + 1)
     for length in range(len(content) + 1):
         part.write_bytes(content[:length])
         reader = EventReader(part)

@@ -1,6 +1,7 @@
 """A run that dies at any of its failpoints, or is refused something there, goes on and ends as if nothing had been."""
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,7 +142,10 @@ def test_what_is_not_finite_stops_before_the_update(
     name: str, action: Action, step: int, engines: Engines, run: RunFolder, whole: Ending
 ) -> None:
     assert engines.finish(run, f"{name}:{step}:{action}") == 4
-    assert run.postmortem.exists()
+    told = json.loads(run.postmortem.read_text())
+    assert (told["stage"], told["step"], len(told["batch"])) == ("generator", step - 1, 8)
+    assert told["checkpoint"] == f"checkpoints/generator/step-{step - 1:08d}"
+    assert told["config"] == json.loads(run.config.read_text())
     state, _ = CheckpointFolder(run.checkpoints / "generator").load_latest()
     assert state is not None and state.meta["step"] == step - 1
     assert_goes_on_to_the_same_end(engines, run, whole)

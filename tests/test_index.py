@@ -274,7 +274,8 @@ class TestFile:
             assert list(RunIndex(store).summaries()) == as_listed(store)
         assert not list(path.parent.glob("*.tmp"))
 
-    def test_a_byte_anywhere(self, store: RunStore) -> None:
+    def test_a_byte_anywhere(self, store: RunStore, record_property: Callable[[str, object], None]) -> None:
+        record_property("faults", 40)
         RunIndex(store).summaries()
         path = index_path(store.root)
         assert path is not None
