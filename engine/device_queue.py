@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
+from engine.spec.process import is_locked
+
 ONE_AT_A_TIME: Final = "HISTOTUI_ONE_AT_A_TIME"
 """Where it is set, runs on the processor wait for each other too."""
 _POLL: Final = 0.25
@@ -49,17 +51,7 @@ class DeviceQueue:
 
     def is_taken(self, device: str) -> bool:
         """Whether a run holds this device now."""
-        try:
-            descriptor = os.open(self._folder / f"{device}.lock", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(descriptor)
-        return False
+        return is_locked(self._folder / f"{device}.lock")
 
     def take(self, devices: Sequence[str], told: Told, stop: Callable[[], None]) -> str:
         """The first of these devices that is free, once all who came before and could use it have had theirs.

@@ -1,9 +1,11 @@
-"""The table of promises, made from how the tests went."""
+"""What several files of tests share, and the table of promises, made from how the tests went."""
 
 from pathlib import Path
 
 import pytest
 from promises import tally, write_table
+
+from engine.soak.engines import Engines
 
 _outcomes: list[tuple[str, int, bool]] = []
 
@@ -23,3 +25,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     # With several workers, only who gathers their reports has all of them.
     if path and not hasattr(session.config, "workerinput"):
         write_table(Path(path), tally(_outcomes))
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    """Engines for toy runs, which share their packed patches."""
+    return Engines(tmp_path_factory.mktemp("cache"))

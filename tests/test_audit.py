@@ -29,11 +29,6 @@ from histotui.stopping import check_resumable
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    return Engines(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def done(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = toy_run(tmp_path_factory.mktemp("done") / "run", toy_config("vae-100"))
     assert engines.finish(run) == 0

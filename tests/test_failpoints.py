@@ -55,11 +55,6 @@ def hit(name: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    return Engines(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def whole(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Ending:
     run = toy_run(tmp_path_factory.mktemp("whole") / "run", toy_config(PRESET))
     assert engines.finish(run) == 0

@@ -53,11 +53,6 @@ def test_a_run_on_a_disk_that_is_full(
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    return Engines(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def whole(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Ending:
     run = toy_run(tmp_path_factory.mktemp("whole") / "run", toy_config("vae-100"))
     assert engines.finish(run) == 0

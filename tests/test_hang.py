@@ -21,11 +21,6 @@ from histotui.runs import Life, life_of, state_of
 from histotui.stopping import stop_run
 
 
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    return Engines(tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> RunFolder:
     return toy_run(tmp_path / "20261123-154501-vae-100-a1b2", toy_config("vae-100"))

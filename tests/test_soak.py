@@ -27,11 +27,6 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    return Engines(tmp_path_factory.mktemp("cache"))
-
-
-@pytest.fixture(scope="module")
 def done(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = toy_run(tmp_path_factory.mktemp("done") / "run", toy_config("vqvae"))
     assert engines.finish(run) == 0

@@ -31,9 +31,8 @@ def replacing(path: Path, write: Write, *, durable: bool = True) -> Iterator[Pat
         if durable:
             sync(partial)
         partial.replace(path)
-    except BaseException:
+    finally:
         partial.unlink(missing_ok=True)
-        raise
     reach(f"{write}.{Moment.NAMED}")
     if durable:
         sync(path.parent)
@@ -65,10 +64,9 @@ def publishing(folder: Path, write: Write, *, goes_on: bool = False) -> Iterator
         sync_tree(partial)
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
-    except BaseException:
+    finally:
         if not goes_on:
             shutil.rmtree(partial, ignore_errors=True)
-        raise
     reach(f"{write}.{Moment.NAMED}")
     sync(folder.parent)
 
