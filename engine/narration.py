@@ -58,7 +58,7 @@ def _sentence(event: Event) -> str:
         case Resumed(version=version, device=device):
             return f"resumed on {device}, histotui {version}"
         case Queued():
-            return event.words
+            return f"waits: {event.words}"
         case DeviceTaken(device=device):
             return f"has {device} now"
         case StageStarted(stage=stage):

@@ -59,8 +59,7 @@ class _Notice:
         if not self.was_said:
             self._announce("")
         if before != self._before or time.monotonic() >= self._due:
-            names = "one of " + ", ".join(map(str, self._devices.values()))
-            device = str(self._devices[key]) if len(self._devices) == 1 else names
+            device = str(self._devices[key]) if len(self._devices) == 1 else "any GPU"
             self._events.write(Queued(device=device, before=before))
             self._before, self._due = before, time.monotonic() + _SAID_AGAIN
 

@@ -63,7 +63,7 @@ class LineView(SilentView):
             case RunStarted() | Resumed():
                 console.say(f"{'resumed' if isinstance(event, Resumed) else 'started'} on {event.device}")
             case Queued():
-                console.say(event.words)
+                console.say(f"waits: {event.words}")
             case DeviceTaken(device=device):
                 console.say(f"started on {device}")
             case StageStarted(stage=name):

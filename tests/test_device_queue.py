@@ -234,9 +234,9 @@ class TestWaiting:
         said = EventReader(tmp_path / "events.jsonl").read()
         assert str(taken) == "cuda:1" and announced == [""]
         assert [event.words for event in said if isinstance(event, Queued)] == [
-            "waits for one of cuda:0, cuda:1, number 3 in line",
-            "waits for one of cuda:0, cuda:1, number 2 in line",
-            "waits for one of cuda:0, cuda:1, next in line",
+            "no. 3 for any GPU",
+            "no. 2 for any GPU",
+            "next for any GPU",
         ]
         last = said[-1]
         assert isinstance(last, DeviceTaken) and last.device == "cuda:1 (a card)"
@@ -269,7 +269,7 @@ class TestRuns:
         follower = engines.start(second)
         wait_for(lambda: isinstance(read_last(second.events), Queued))
         summary = summarize(second)
-        assert (summary.state, summary.stage) == ("queued", "waits for cpu, next in line")
+        assert (summary.state, summary.stage) == ("queued", "next for cpu")
         hanging.kill()
         follower.join(60)
         assert follower.exitcode == 0

@@ -104,6 +104,16 @@ def create(root: Path) -> object:
     return RunStore(root).create("null", dump(PRESETS["null"].config), "histotui run --preset null")
 
 
+@pytest.mark.parametrize("moment", Moment)
+@pytest.mark.parametrize("write", [Write.COMMAND, Write.META, Write.CONFIG])
+def test_killed_over_a_new_run_there_is_a_whole_one_or_none(write: Write, moment: Moment, tmp_path: Path) -> None:
+    assert killed(f"{write}.{moment}", lambda: create(tmp_path))
+    found = RunStore(tmp_path).summaries()
+    assert [run.preset for run in found] == (["null"] if (write, moment) == (Write.CONFIG, Moment.NAMED) else [])
+    create(tmp_path)
+    assert len(RunStore(tmp_path).folders()) == len(found) + 1
+
+
 def export(root: Path) -> object:
     write_run(root / "run", DataConfig(tissue=TissueConfig(train=4, test=4)), *patches(4, side=16))
     return answer_export({"run": str(root / "run"), "folder": str(root / "out" / "png")}, silent)

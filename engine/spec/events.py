@@ -59,8 +59,8 @@ class Queued(Event):
 
     @property
     def words(self) -> str:
-        """What it waits for and at which place, for people."""
-        return f"waits for {self.device}, {f'number {self.before + 1}' if self.before else 'next'} in line"
+        """Its place in the line and for what, in as few letters as a table has."""
+        return f"{f'no. {self.before + 1}' if self.before else 'next'} for {self.device}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

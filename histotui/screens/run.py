@@ -148,6 +148,8 @@ def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
         source = clean_line(str(run.config.get("data", {}).get("source", "")))
         made_of = joined([run.preset, f"on {source}" if source else ""], " ")
         return line(joined([run.error.split("\n")[0], made_of, took, run.device]), "red" if run.error else "dim")
+    if run.state == "queued" and run.stage:
+        return line(f"waits: {run.stage}", "dim")
     stages = expected_stages(run.config)
     stage = snapshot.run.stages.get(snapshot.run.stage)
     if stage is None:
