@@ -11,53 +11,84 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from engine.randomness import mix
 from engine.soak.ending import Ending, ending
 from engine.soak.engines import Engines
+from engine.soak.faults import REACHED
 from engine.soak.toys import toy_config, toy_run
-from engine.soak.trial import Findings, try_out
+from engine.soak.trial import Breaking, Findings, break_off, kill_at, try_out
 from engine.spec.presets import PRESETS
 
+Job = Callable[[], None]
 SEEDS = 2
 """Of each preset, undisturbed runs to compare with."""
 
 
 class Soak:
-    """Trials in a folder, as many at once as there are workers, until the time is up."""
+    """Trials in a folder, as many at once as there are workers."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
         self._engines = Engines(folder / "cache")
         self._whole: dict[tuple[str, int], Ending] = {}
         self._lock = threading.Lock()
-        self._numbers = count()
         self.found = Findings()
 
-    def work(self, until: float) -> None:
-        """Trials one after the other."""
-        while time.monotonic() < until:
-            with self._lock:
-                number = next(self._numbers)
-            self.try_one(number)
+    def work(self, jobs: Iterator[Job], workers: int) -> None:
+        """Do jobs side by side until there are no more."""
+
+        def work() -> None:
+            while (job := self._next(jobs)) is not None:
+                job()
+
+        threads = [threading.Thread(target=work) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def trials(self, minutes: float) -> Iterator[Job]:
+        """Trials at random, until the time is up."""
+        until = time.monotonic() + 60 * minutes
+        for number in count():
+            if time.monotonic() >= until:
+                return
+            yield partial(self.try_one, number)
+
+    def every_failpoint(self) -> Iterator[Job]:
+        """Each preset, killed once at each failpoint that a run may come to."""
+        for preset in PRESETS:
+            for name in REACHED:
+                breaking = partial(kill_at, name)
+                yield partial(self._try, f"{preset}-{name}", preset, 0, breaking)
 
     def try_one(self, number: int) -> None:
-        """One trial, whose folder goes unless there is something to see in it."""
+        """The trial of this number."""
         rng = random.Random(mix(self._seed, "trial", number))
         preset, seed = rng.choice(list(PRESETS)), rng.randrange(SEEDS)
+        self._try(f"trial-{number}-{preset}", preset, seed, partial(break_off, rng=rng))
+
+    def _try(self, name: str, preset: str, seed: int, breaking: Breaking) -> None:
+        """Break a run off and look at its end; its folder goes unless there is something to see in it."""
         whole = self._undisturbed(preset, seed)
-        run = toy_run(self._folder / f"trial-{number}-{preset}" / "run", toy_config(preset, {"seed": seed}))
-        found = try_out(self._engines, run, whole, rng)
+        run = toy_run(self._folder / name / "run", toy_config(preset, {"seed": seed}))
+        found = try_out(self._engines, run, whole, breaking)
         if found.is_clean:
             shutil.rmtree(run.path.parent)
         with self._lock:
             self.found.add(found)
             how = "exact" if found.is_clean else "; ".join(found.problems)
-            say(f"trial {number}: {preset}, {sum(found.faults.values())} faults, {how}")
+            say(f"{name}: {sum(found.faults.values())} faults, {how}")
+
+    def _next(self, jobs: Iterator[Job]) -> Job | None:
+        with self._lock:
+            return next(jobs, None)
 
     def _undisturbed(self, preset: str, seed: int) -> Ending:
         with self._lock:
@@ -76,6 +107,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="what all decisions follow from")
     parser.add_argument("--workers", type=int, default=2, help="trials at once")
     parser.add_argument("--trial", type=int, help="this one alone")
+    parser.add_argument(
+        "--every-failpoint", action="store_true", help="each preset once at each failpoint, however long it takes"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object in the place of a table")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="histotui-soak-"))
@@ -83,21 +117,14 @@ def main() -> int:
     if arguments.trial is not None:
         soak.try_one(arguments.trial)
     else:
-        run_all(soak, arguments.workers, time.monotonic() + 60 * arguments.minutes)
+        jobs = soak.every_failpoint() if arguments.every_failpoint else soak.trials(arguments.minutes)
+        soak.work(jobs, arguments.workers)
     print(json.dumps(asdict(soak.found)) if arguments.json else "\n".join(table(soak.found)))
     if soak.found.is_clean:
         shutil.rmtree(folder)
     else:
         say(f"what went wrong lies in {folder}")
     return 0 if soak.found.is_clean else 1
-
-
-def run_all(soak: Soak, workers: int, until: float) -> None:
-    threads = [threading.Thread(target=soak.work, args=(until,)) for _ in range(workers)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 def table(found: Findings) -> Iterator[str]:

@@ -15,6 +15,7 @@ from engine.spec.failpoints import NAMES, Act, Action, Write
 from engine.spec.run_folder import RunFolder
 
 _MOST_HITS: Final = 40
+_A_FEW: Final = 5
 _LONGEST: Final = 1.5
 """Seconds in which a toy run is somewhere in its middle."""
 _OF_NO_RUN: Final = frozenset(
@@ -113,6 +114,12 @@ def torn_log(run: RunFolder, rng: random.Random) -> bool:
 DAMAGES: Final[Mapping[str, Callable[[RunFolder, random.Random], bool]]] = MappingProxyType(
     {"checkpoint damaged": damaged_checkpoint, "log torn": torn_log}
 )
+
+
+def killed_at(failpoint: str, engines: Engines, run: RunFolder) -> Ended:
+    """At this one, the fifth time where it is reached often."""
+    hit = _A_FEW if failpoint.startswith(OFTEN) else 1
+    return _ended(engines, engines.start(run, f"{failpoint}:{hit}:{Action.KILL}"))
 
 
 def _failing(engines: Engines, run: RunFolder, rng: random.Random, name: str, action: Action) -> Ended:

@@ -1,18 +1,23 @@
 """A trial: one toy run that is broken off again and again, looked at after each fault, and compared at its end."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from engine.checkpoints import CheckpointFolder
+from engine.soak import faults
 from engine.soak.ending import Ending, differences, ending, rows_of
 from engine.soak.engines import Engines
-from engine.soak.faults import DAMAGES, FAULTS
+from engine.soak.faults import DAMAGES, FAULTS, Ended, killed_at
 from engine.spec.errors import HistotuiError
 from engine.spec.events import CheckpointSaved, EventReader
 from engine.spec.process import is_locked
 from engine.spec.run_folder import RunFolder
 
+Breaking = Callable[[Engines, RunFolder, "Findings"], None]
+Fault = Callable[[Engines, RunFolder], Ended]
 MOST_FAULTS = 4
 """Of one run."""
 
@@ -50,25 +55,48 @@ class Findings:
         self.problems += other.problems
 
 
-def try_out(engines: Engines, run: RunFolder, whole: Ending, rng: random.Random) -> Findings:
-    """Break a run off up to MOST_FAULTS times, let it end, and compare it with how it ends undisturbed."""
+def try_out(engines: Engines, run: RunFolder, whole: Ending, breaking: Breaking) -> Findings:
+    """Break a run off, let it end, and compare it with how it ends undisturbed."""
     found = Findings(runs=1)
+    try:
+        breaking(engines, run, found)
+        _finish(engines, run, whole, found)
+    except TimeoutError as error:
+        found.problems.append(f"{run.path}: {error}")
+    return found
+
+
+def break_off(engines: Engines, run: RunFolder, found: Findings, rng: random.Random) -> None:
+    """Up to MOST_FAULTS times by faults at random, with damage to what they leave."""
     for _ in range(rng.randrange(1, MOST_FAULTS + 1)):
-        before = rows_of(run)
         name = rng.choice(list(FAULTS))
-        ended = FAULTS[name](engines, run, rng)
-        found.resumed += bool(before)
-        # One that its run has not come to, or that came after its end, was no fault.
-        if ended.exit_code or _refused(run):
-            found.met(name)
-        _look(run, before, ended.pid, found)
-        if ended.exit_code == 0:
-            break
+        if not _suffer(engines, run, found, name, _decided(FAULTS[name], rng)):
+            return
         damage = rng.choice([*DAMAGES, "none"])
         if damage in DAMAGES and DAMAGES[damage](run, rng):
             found.met(damage)
-    _finish(engines, run, whole, found)
-    return found
+
+
+def _decided(fault: faults.Fault, rng: random.Random) -> Fault:
+    """The fault, with what its decisions follow from."""
+    return lambda engines, run: fault(engines, run, rng)
+
+
+def kill_at(failpoint: str, engines: Engines, run: RunFolder, found: Findings) -> None:
+    """Once, at this failpoint; where it is reached often, a few steps on."""
+    _suffer(engines, run, found, "killed at a failpoint", partial(killed_at, failpoint))
+
+
+def _suffer(engines: Engines, run: RunFolder, found: Findings, name: str, fault: Fault) -> bool:
+    """Let a fault happen and look at what it leaves; whether it ended the run."""
+    before = rows_of(run)
+    ended = fault(engines, run)
+    found.resumed += bool(before)
+    # One that its run has not come to, or that came after its end, was no fault.
+    if ended.exit_code or _refused(run):
+        found.met(name)
+    _look(run, before, ended.pid, found)
+    return ended.exit_code != 0
 
 
 def _finish(engines: Engines, run: RunFolder, whole: Ending, found: Findings) -> None:
