@@ -89,11 +89,11 @@ def kill_at(failpoint: str, engines: Engines, run: RunFolder, found: Findings) -
 
 def _suffer(engines: Engines, run: RunFolder, found: Findings, name: str, fault: Fault) -> bool:
     """Let a fault happen and look at what it leaves; whether it ended the run."""
-    before = rows_of(run)
+    before, refused = rows_of(run), _refusals(run)
     ended = fault(engines, run)
     found.resumed += bool(before)
     # One that its run has not come to, or that came after its end, was no fault.
-    if ended.exit_code or _refused(run):
+    if ended.exit_code or _refusals(run) > refused:
         found.met(name)
     _look(run, before, ended.pid, found)
     return ended.exit_code != 0
@@ -150,8 +150,11 @@ def _saved(run: RunFolder) -> set[str]:
     return {event.stage for event in EventReader(run.events).read() if isinstance(event, CheckpointSaved)}
 
 
-def _refused(run: RunFolder) -> bool:
-    return "checkpoint not saved, training goes on" in run.log.read_text(encoding="utf-8", errors="replace")
+def _refusals(run: RunFolder) -> int:
+    """Checkpoints that a disk has refused without ending the run, so far."""
+    if not run.log.exists():
+        return 0
+    return run.log.read_text(encoding="utf-8", errors="replace").count("checkpoint not saved, training goes on")
 
 
 def processes_of(session: int) -> list[int]:
