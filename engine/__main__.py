@@ -63,6 +63,7 @@ class Engine:
             with storage_errors(self._folder.path):
                 self._work(events)
         except Stopped as stopped:
+            reserve.give_back()
             events.write(RunStopped(stage=self._stage))
             return stopped.exit_code
         except HistotuiError as error:
@@ -74,6 +75,7 @@ class Engine:
             reserve.give_back()
             write(traceback.format_exc().rstrip("\n"))
             return self._fail(events, error, HistotuiError.exit_code)
+        reserve.give_back()
         events.write(RunFinished(seconds=before + time.monotonic() - self._began))
         return DONE
 
@@ -83,21 +85,23 @@ class Engine:
         from engine.device_queue import DeviceQueue
         from engine.waiting import queue_folder, take_device
 
-        with DeviceQueue(queue_folder()) as queue:
-            announce = partial(self._announce, events)
-            device = take_device(config.device, queue, events, announce, self._stop.raise_if_requested)
-            self._began = time.monotonic()
-            self._work_on(device, config, events)
+        # Nobody gives the device back: the process holds memory on it until the kernel has ended both.
+        announce = partial(self._announce, events)
+        device = take_device(
+            config.device, DeviceQueue(queue_folder()), events, announce, self._stop.raise_if_requested
+        )
+        self._began = time.monotonic()
+        self._work_on(device, config, events)
 
     def _work_on(self, device: "torch.device", config: RunConfig, events: EventWriter) -> None:
         from engine.context import Context
         from engine.device import set_up
         from engine.pipeline import run_stages
 
-        set_up(device, config.training)
-        write_environment(self._folder.environment, device)
         remove_abandoned(self._folder.path)
         try:
+            set_up(device, config.training)
+            write_environment(self._folder.environment, device)
             run_stages(Context(self._folder, config, device, events, self._stop), self._enter)
         except (RuntimeError, MemoryError) as error:
             from engine.out_of_memory import explained, is_out_of_memory

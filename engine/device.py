@@ -14,6 +14,9 @@ from engine.progress import Report
 from engine.spec.config import TrainingConfig
 from engine.spec.errors import DeviceError
 
+# The driver's library numbers devices so, and CUDA otherwise puts the fastest first.
+os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+
 _BFLOAT16: Final = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 """What Linux calls the instructions for it, on x86 and on ARM."""
 
@@ -46,11 +49,13 @@ def device_key(device: torch.device) -> str:
         return device.type
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     name = visible.split(",")[device.index].strip() if visible else str(device.index)
-    if not name.isdecimal():
-        return name.replace("/", "-")
     try:
         pynvml.nvmlInit()
-        return str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(int(name))))
+        if name.isdecimal():
+            return str(pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(int(name))))
+        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
+        # CUDA takes the beginning of a name too; parts of a divided GPU are known by none of these.
+        return next((uuid for uuid in map(str, map(pynvml.nvmlDeviceGetUUID, handles)) if uuid.startswith(name)), name)
     except pynvml.NVMLError:
         return f"cuda-{name}"
 
@@ -106,6 +111,11 @@ def free_memory(device: torch.device) -> int:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     raise DeviceError("/proc/meminfo has no MemAvailable: the free memory is not known")
+
+
+def total_memory(device: torch.device) -> int:
+    """All bytes of a CUDA device."""
+    return torch.cuda.mem_get_info(device)[1]
 
 
 def describe_devices(_: dict[str, Any], __: Report) -> dict[str, Any]:

@@ -67,9 +67,10 @@ def _user_of(pid: int) -> str | None:
 
 
 def _is_own_engine(pid: int) -> bool:
-    """Such as holds its device in the queue."""
+    """Such as holds its device in the queue, or answers a question as this process does."""
     try:
         is_own = Path(f"/proc/{pid}").stat().st_uid == os.getuid()
-        return is_own and b"-m\0engine\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
+    return is_own and any(part in command for part in (b"-m\0engine\0", b"-m\0engine.answer\0"))

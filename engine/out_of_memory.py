@@ -10,20 +10,25 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, DeviceError
 
 _LATER: Final = "Resume the run when other processes leave it more"
-_ON_THE_PROCESSOR: Final = "DefaultCPUAllocator"
-"""What PyTorch says of host memory, in an error that is no more than a RuntimeError."""
+_SAID: Final = ("DefaultCPUAllocator", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What PyTorch says of host memory, of a context and of a library's workspace, in plain RuntimeErrors."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an allocation failed, on whatever device and whoever asked for it."""
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or (
-        isinstance(error, RuntimeError) and _ON_THE_PROCESSOR in str(error)
+        isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
     )
 
 
 def explained(config: RunConfig, device: torch.device, stage: str, error: Exception) -> DeviceError:
     """The failure of a stage in the preflight's figures, with settings that would fit; the batch stays as it is."""
-    said, remedy = str(error).partition("\n")[0], _remedy(config, device, stage)
+    said = str(error).partition("\n")[0]
+    try:
+        remedy = _remedy(config, device, stage)
+    # Where a device has nothing left, it does not even say how much that is.
+    except RuntimeError:
+        remedy = _LATER
     return DeviceError(f"{device} ({device_name(device)}) ran out of memory in stage {stage}: {said}. {remedy}")
 
 

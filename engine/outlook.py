@@ -131,7 +131,7 @@ def _speeds(folder: RunFolder, tree: Tree, device: str) -> dict[str, float]:
     """Patches per second of the stages of an earlier run that did the same on the same device."""
     try:
         first = read_first(folder.events)
-        if not isinstance(first, RunStarted) or first.device != device:
+        if not isinstance(first, RunStarted) or (first.device or _device_taken(folder)) != device:
             return {}
         if folder.events.stat().st_size > _LARGEST_LOG:
             return {}
@@ -145,6 +145,12 @@ def _speeds(folder: RunFolder, tree: Tree, device: str) -> dict[str, float]:
     return {
         stage: work[stage] / seconds for stage, seconds in _seconds(folder).items() if stage in same and seconds > 0
     }
+
+
+def _device_taken(folder: RunFolder) -> str:
+    """The device of a run that had to wait for one."""
+    said = read_json(folder.environment)
+    return f"{said['device']} ({said['device_name']})"
 
 
 def _seconds(folder: RunFolder) -> dict[str, float]:

@@ -18,7 +18,15 @@ from engine.borrowing import open_earlier, shortage
 from engine.classifiers import build_classifier
 from engine.data.inspection import probe
 from engine.data.packing import check_crop
-from engine.device import choose_device, compute_dtype, device_name, free_memory, possible_devices
+from engine.device import (
+    choose_device,
+    compute_dtype,
+    device_key,
+    device_name,
+    free_memory,
+    possible_devices,
+    total_memory,
+)
 from engine.device_queue import DeviceQueue
 from engine.generators import build_generator
 from engine.generators.base import LatentGenerator, Loss, Model, Phase
@@ -199,7 +207,7 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
     found = footprints(config, dtype)
     needed = max(found, key=lambda each: each.peak)
     patches = expected_patches(config, data)
-    available, margin = free_memory(device), _beside_tensors(config, found, patches, device)
+    available, margin = _obtainable(config), _beside_tensors(config, found, patches, device)
     fits = needed.peak + margin <= available
     training = expected_training(config, data)
     disk = _disk_bytes(config, found, training)
@@ -228,6 +236,15 @@ def answer_preflight(arguments: dict[str, Any], report: Report) -> dict[str, Any
         "seconds_like": duration.runs if duration else (),
         "warnings": [*cautions(config, data), *missing, *odd, *_around(config)],
     }
+
+
+def _obtainable(config: RunConfig) -> int:
+    """Bytes on the roomiest device that the run may get; one that a run holds now is waited for, until it is free."""
+    queue = DeviceQueue(queue_folder())
+    return max(
+        total_memory(device) if device.type != "cpu" and queue.is_taken(device_key(device)) else free_memory(device)
+        for device in possible_devices(config.device)
+    )
 
 
 def _around(config: RunConfig) -> list[str]:

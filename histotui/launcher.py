@@ -65,7 +65,14 @@ def ask_to_stop(folder: RunFolder, identity: ProcessIdentity) -> bool:
 
 
 def ask_where(identity: ProcessIdentity) -> bool:
-    """Let the engine write to its log where each of its threads is, even if it hangs; False where it is gone."""
+    """Let the engine write to its log where each of its threads is, even if it hangs; False where it is gone.
+
+    EnvironmentFault where it does not listen: the signal would end it.
+    """
+    if identity.is_alive() and not _listens(identity.pid, signal.SIGUSR2):
+        raise EnvironmentFault(
+            f"process {identity.pid} cannot be asked: its engine is of another version or just begins"
+        )
     return _signal(identity, signal.SIGUSR2)
 
 
@@ -81,6 +88,16 @@ def kill(identity: ProcessIdentity) -> bool:
     except ProcessLookupError:
         return False
     return _signal(identity, signal.SIGKILL)
+
+
+def _listens(pid: int, number: signal.Signals) -> bool:
+    """Whether a process catches a signal."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+    return bool(int(caught, 16) >> (number - 1) & 1)
 
 
 def _signal(identity: ProcessIdentity, number: signal.Signals) -> bool:

@@ -1,5 +1,6 @@
 """`doctor --deep`: each damage is found by name, what is whole is never touched, and what was mended goes on."""
 
+import errno
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -210,6 +212,67 @@ def test_a_run_at_work_is_left_alone(done: RunFolder, tmp_path: Path) -> None:
     with RunLock(run.lock):
         assert audit(run, repair=True) == {"run": "run", "at_work": True, "findings": []}
     assert (run.path / ".partial-synthetic").exists()
+
+
+def test_steps_beside_a_damaged_result_are_gone_on_with(
+    engines: Engines, done: RunFolder, broken_off: RunFolder, tmp_path: Path
+) -> None:
+    """As after a crash between the two: the result is there and its steps are not forgotten yet."""
+    run = copied(broken_off, tmp_path)
+    shutil.copytree(done.checkpoints / "generator" / "final", run.checkpoints / "generator" / "final")
+    kept = sorted(path.name for path in (run.checkpoints / "generator").glob("step-*"))
+    flip(run.checkpoints / "generator" / "final" / "state.safetensors")
+    assert [each["path"] for each in audit(run, repair=True)["findings"]] == ["checkpoints/generator/final"]
+    assert sorted(path.name for path in (run.checkpoints / "generator").glob("step-*")) == kept
+    assert engines.finish(run) == 0
+    assert "goes on from its checkpoint of step 7" in run.log.read_text()
+    assert differences(ending(run), ending(done)) == []
+
+
+def refused(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("name", ["synthetic/images.npy", "predictions.npz", "scores.json"])
+def test_a_disk_that_does_not_read_now_is_no_damage(
+    name: str, done: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(done, tmp_path)
+    opened = Path.open
+
+    def open_or_fail(path: Path, *arguments: Any, **others: Any) -> Any:
+        return refused() if path == run.path / name else opened(path, *arguments, **others)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    found = audit(run, repair=True)["findings"]
+    assert len(found) == 1 and "Input/output error" in found[0]["problem"] and not found[0]["can_repair"]
+    monkeypatch.undo()
+    assert audit(run)["findings"] == []
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, None, '{"type":"run_started","schema":99}\n'])
+def test_a_run_that_nobody_foresaw_does_not_hide_the_others(
+    content: str | None, done: RunFolder, tmp_path: Path
+) -> None:
+    odd, whole = copied(done, tmp_path / "odd"), copied(done, tmp_path / "whole")
+    if content is None:
+        odd.config.unlink()
+    else:
+        (odd.events if "type" in content else odd.config).write_text(content)
+    leave(whole)
+    found = answer_audit({"runs": [str(odd.path), str(whole.path)], "packs": False}, silent)
+    assert found["runs"][0]["findings"] and len(found["runs"][1]["findings"]) == 4
+
+
+def test_a_folder_that_cannot_be_written_is_not_repaired(
+    done: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = copied(done, tmp_path)
+    leave(run)
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    monkeypatch.setattr(RunLock, "acquire", refused)
+    found = audit(run, repair=True)["findings"]
+    assert [each["repaired"] for each in found] == [False] * 5 and "cannot be taken" in found[-1]["problem"]
 
 
 def test_what_an_unfinished_run_goes_on_with_is_no_leftover(broken_off: RunFolder, tmp_path: Path) -> None:

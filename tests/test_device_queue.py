@@ -185,8 +185,12 @@ class TestDevices:
         one, two = torch.device("cuda", 0), torch.device("cuda", 1)
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         assert [device.device_key(each) for each in (one, two, torch.device("cpu"))] == ["GPU-0", "GPU-1", "cpu"]
+        monkeypatch.setattr(device.pynvml, "nvmlDeviceGetCount", lambda: 9)
+        monkeypatch.setattr(device.pynvml, "nvmlDeviceGetUUID", lambda handle: f"GPU-{handle}-whole")
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-7")
-        assert [device.device_key(each) for each in (one, two)] == ["GPU-3", "GPU-7"]
+        assert [device.device_key(each) for each in (one, two)] == ["GPU-3-whole", "GPU-7-whole"]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-5")
+        assert device.device_key(one) == "MIG-5"
 
     def test_without_the_driver_by_their_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def absent() -> None:

@@ -150,3 +150,15 @@ def test_threads_wait_without_spinning_unless_the_user_wants_it(monkeypatch: pyt
     assert launcher.environment()["OMP_WAIT_POLICY"] == "PASSIVE"
     monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
     assert launcher.environment()["OMP_WAIT_POLICY"] == "ACTIVE"
+
+
+def test_who_does_not_listen_is_not_asked_where_it_is(tmp_path: Path) -> None:
+    """The signal would end it: an engine of another version, which knows nothing of it."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        other = ProcessIdentity.current()
+        path = Path(f"/proc/{process.pid}/stat")
+        start = int(path.read_text().rpartition(")")[2].split()[19])
+        with pytest.raises(EnvironmentFault, match="cannot be asked"):
+            launcher.ask_where(replace(other, pid=process.pid, start_time=start))
+        assert process.poll() is None
+        process.kill()

@@ -4,7 +4,8 @@ import contextlib
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from engine.audit.finding import Finding
-from engine.checkpoints import FINAL, MANIFEST, verify
+from engine.checkpoints import FINAL, verify
 from engine.data.pack import DamagedPackError, describe_array
 from engine.data.sources.run import IMAGES, LABELS
 from engine.spec.atomic import PARTIAL, abandoned
@@ -69,18 +70,21 @@ def log(run: RunFolder) -> Iterator[Finding]:
 
 def checkpoints(run: RunFolder) -> Iterator[Finding]:
     """Each is what was written, and none is left over beside a stage's result."""
-    for folder in sorted(path for path in run.checkpoints.glob("*/*") if path.is_dir()):
-        name = str(folder.relative_to(run.path))
-        if folder.name.startswith((PARTIAL, ASIDE)):
-            continue
-        try:
-            verify(folder)
-        except CheckpointError as error:
-            yield Finding(name, _without(str(error), folder), *_aside(run, folder))
-            continue
-        final = folder.parent / FINAL / MANIFEST
-        if folder.name != FINAL and final.exists():
-            yield Finding(name, "left over beside the stage's result", "remove it", partial(shutil.rmtree, folder))
+    for stage in sorted(path for path in run.checkpoints.glob("*") if path.is_dir()):
+        whole_final = False
+        # The stage's result comes first: what lies beside a damaged one may still be gone on with.
+        for folder in sorted(stage.iterdir(), key=lambda path: (path.name != FINAL, path.name)):
+            name = str(folder.relative_to(run.path))
+            if folder.name.startswith((PARTIAL, ASIDE)) or not folder.is_dir():
+                continue
+            try:
+                verify(folder)
+            except CheckpointError as error:
+                yield Finding(name, _without(str(error), folder), *_aside(run, folder))
+                continue
+            whole_final |= folder.name == FINAL
+            if folder.name != FINAL and whole_final:
+                yield Finding(name, "left over beside the stage's result", "remove it", partial(shutil.rmtree, folder))
 
 
 def synthetic(run: RunFolder) -> Iterator[Finding]:
@@ -88,6 +92,7 @@ def synthetic(run: RunFolder) -> Iterator[Finding]:
     if not run.synthetic.exists():
         return
     name = run.synthetic.name
+    require_readable(run.synthetic.glob("*"))
     try:
         manifest = read_json(run.synthetic / "manifest.json")
         images, labels = describe_array(run.synthetic / IMAGES), describe_array(run.synthetic / LABELS)
@@ -98,7 +103,7 @@ def synthetic(run: RunFolder) -> Iterator[Finding]:
         for file, digest in dict(manifest.get("sha256", {})).items():
             if sha256_of(run.synthetic / file) != digest:
                 yield Finding(name, f"{file} is not what was written", *_aside(run, run.synthetic))
-    except (OSError, ValueError, KeyError, TypeError, DamagedPackError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError, DamagedPackError) as error:
         yield Finding(name, f"cannot be read ({error})", *_aside(run, run.synthetic))
 
 
@@ -112,9 +117,10 @@ def results(run: RunFolder) -> Iterator[Finding]:
     for path, read in readers.items():
         if not path.exists():
             continue
+        require_readable([path])
         try:
             read(path)
-        except (HistotuiError, OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        except (HistotuiError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             yield Finding(path.name, f"cannot be read ({_without(str(error), path)})", *_aside(run, path))
     if isinstance(read_last(run.events), RunFinished) and not run.scores.exists():
         yield Finding(run.scores.name, "missing, though the run has finished", "`histotui resume` makes it again")
@@ -141,6 +147,13 @@ def leftovers(run: RunFolder) -> Iterator[Finding]:
 
 
 CHECKS: Final[tuple[Check, ...]] = (config, log, checkpoints, synthetic, results, pictures, leftovers)
+
+
+def require_readable(paths: Iterable[Path]) -> None:
+    """OSError where a disk does not let files be read now: that may pass, and is no damage."""
+    for path in paths:
+        with path.open("rb") as file:
+            file.read(1)
 
 
 def _aside(run: RunFolder, path: Path) -> tuple[str, Callable[[], object]]:

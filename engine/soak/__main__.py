@@ -12,6 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from itertools import count
@@ -47,11 +48,10 @@ class Soak:
             while (job := self._next(jobs)) is not None:
                 job()
 
-        threads = [threading.Thread(target=work) for _ in range(workers)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(workers) as executor:
+            # What goes wrong with the soak itself is raised here.
+            for done in [executor.submit(work) for _ in range(workers)]:
+                done.result()
 
     def trials(self, minutes: float) -> Iterator[Job]:
         """Trials at random, until the time is up."""

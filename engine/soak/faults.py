@@ -7,10 +7,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from engine.checkpoints import verify
 from engine.soak.engines import Engines
+from engine.spec.errors import CheckpointError
 from engine.spec.failpoints import NAMES, Act, Action, Write
 from engine.spec.run_folder import RunFolder
 
@@ -88,16 +91,27 @@ FAULTS: Final[Mapping[str, Fault]] = MappingProxyType(
 
 
 def damaged_checkpoint(run: RunFolder, rng: random.Random) -> bool:
-    """One byte of the newest checkpoint of a stage at work, or its end, is not what was written."""
-    files = [path for path in run.checkpoints.glob("*/step-*/*") if path.is_file() and path.stat().st_size]
-    if not files:
+    """One byte of the newest checkpoint of a stage at work, or its end, is not what was written.
+
+    Only where the one before is whole, which is what is promised to take its place.
+    """
+    stages = [sorted(stage.glob("step-*")) for stage in run.checkpoints.glob("*")]
+    steps = next((steps for steps in stages if len(steps) > 1 and all(map(_is_whole, steps))), [])
+    if not steps:
         return False
-    newest = max(path.parent for path in files)
-    path = rng.choice(sorted(newest.iterdir()))
+    path = rng.choice(sorted(steps[-1].iterdir()))
     content = bytearray(path.read_bytes())
     place = rng.randrange(len(content))
     content[place] ^= 0xFF
     path.write_bytes(content if rng.random() < 0.5 else content[:place])
+    return True
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    try:
+        verify(checkpoint)
+    except CheckpointError:
+        return False
     return True
 
 

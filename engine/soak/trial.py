@@ -37,7 +37,7 @@ class Findings:
 
     @property
     def is_clean(self) -> bool:
-        return not self.problems and self.exact == self.runs
+        return not self.problems and self.exact == self.runs > 0
 
     def met(self, fault: str, times: int = 1) -> None:
         """Count a fault."""

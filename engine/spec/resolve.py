@@ -32,7 +32,7 @@ def load(path: Path) -> RunConfig:
     """The RunConfig saved in a run folder's config.json."""
     try:
         return validate(read_json(path))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise ConfigError(f"{path}: not a JSON file ({error})") from None
     except ConfigError as error:
         raise ConfigError(f"{path}:\n{error}") from None

@@ -8,7 +8,11 @@ from engine.spec.errors import ConfigError
 from histotui import console
 from histotui.commands.options import JsonOption, RunsOption, complete_run
 from histotui.formats import facts
+from histotui.runs import LIVE
 from histotui.store import RunStore, runs_root
+from histotui.summary import summarize
+
+_AT_ONCE = 200
 
 _RunsToCheck = Annotated[
     list[str] | None,
@@ -51,8 +55,16 @@ def _look_deep(store: RunStore, references: list[str], repair: bool, json: bool)
     from histotui.ask import ask
 
     folders = [store.find(reference) for reference in references] or store.folders()
-    body = {"runs": [str(folder.path.absolute()) for folder in folders], "repair": repair}
-    found = ask("audit", body)
+    # One at work on another machine may hold a lock that is not seen here.
+    live = [folder for folder in folders if summarize(folder).state in LIVE]
+    idle = [str(folder.path.absolute()) for folder in folders if folder not in live]
+    found: dict[str, Any] = {"runs": [], "packs": [], "problems": 0}
+    # A command line has room for so many.
+    for start in range(0, max(1, len(idle)), _AT_ONCE):
+        body = {"runs": idle[start : start + _AT_ONCE], "repair": repair, "packs": start == 0}
+        for name, part in ask("audit", body).items():
+            found[name] += part
+    found["runs"] += [{"run": folder.id, "at_work": True, "findings": []} for folder in live]
     if json:
         console.out_json(found)
     else:
