@@ -54,28 +54,25 @@ class Engine:
         with storage_errors(self._folder.path), RunLock(self._folder.lock):
             self._stop.listen()
             ProcessIdentity.current().write(self._folder.process)
-            with Reserve(self._folder.path) as reserve, EventWriter(self._folder.events, narrate) as events:
-                return self._run_to_last_event(events, reserve)
+            with EventWriter(self._folder.events, narrate) as events:
+                return self._run_to_last_event(events)
 
-    def _run_to_last_event(self, events: EventWriter, reserve: Reserve) -> int:
+    def _run_to_last_event(self, events: EventWriter) -> int:
         before = worked_seconds(self._folder.events)
         try:
-            with storage_errors(self._folder.path):
+            # The room is given back before the last event is written, whichever that is.
+            with storage_errors(self._folder.path), Reserve(self._folder.path):
                 self._work(events)
         except Stopped as stopped:
-            reserve.give_back()
             events.write(RunStopped(stage=self._stage))
             return stopped.exit_code
         except HistotuiError as error:
-            reserve.give_back()
             write(f"error: {error}")
             return self._fail(events, error, error.exit_code)
         # The one place that catches everything: whatever happens, the folder says how the run ended.
         except Exception as error:  # noqa: BLE001
-            reserve.give_back()
             write(traceback.format_exc().rstrip("\n"))
             return self._fail(events, error, HistotuiError.exit_code)
-        reserve.give_back()
         events.write(RunFinished(seconds=before + time.monotonic() - self._began))
         return DONE
 

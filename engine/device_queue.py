@@ -10,7 +10,6 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
@@ -23,14 +22,6 @@ _TICKET: Final = "ticket-"
 
 Told = Callable[[str, int], None]
 """Hears which device is waited for, and how many runs are before this one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A ticket of another process: what it could take."""
-
-    path: Path
-    devices: frozenset[str]
 
 
 class DeviceQueue:
@@ -62,7 +53,7 @@ class DeviceQueue:
         with self._ticket(devices) as ticket:
             while True:
                 before = self._before(ticket, devices)
-                wanted = {name for other in before for name in other.devices}
+                wanted = frozenset().union(*before)
                 if taken := next((name for name in devices if name not in wanted and self._lock(name)), None):
                     return taken
                 told(devices[0], len(before))
@@ -86,15 +77,10 @@ class DeviceQueue:
             partial.unlink(missing_ok=True)
             os.close(descriptor)
 
-    def _before(self, ticket: Path, devices: Sequence[str]) -> list[Waiting]:
-        """Those who came before and could take one of these devices."""
-        found = []
-        for path in sorted(self._folder.glob(f"{_TICKET}*")):
-            if path.name >= ticket.name:
-                break
-            if (other := _waiting(path)) is not None and not other.devices.isdisjoint(devices):
-                found.append(other)
-        return found
+    def _before(self, ticket: Path, devices: Sequence[str]) -> list[frozenset[str]]:
+        """What each could take who came before and could take one of these devices."""
+        earlier = (path for path in self._folder.glob(f"{_TICKET}*") if path.name < ticket.name)
+        return [wanted for wanted in map(_wanted, earlier) if not wanted.isdisjoint(devices)]
 
     def _lock(self, device: str) -> bool:
         descriptor = os.open(self._folder / f"{device}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -107,18 +93,13 @@ class DeviceQueue:
         return True
 
 
-def _waiting(path: Path) -> Waiting | None:
-    """Who holds this ticket; None where nobody does any more, and then it is removed."""
+def _wanted(ticket: Path) -> frozenset[str]:
+    """What the holder of a ticket could take; nothing where nobody holds it any more, and then it is removed."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        devices = frozenset(ticket.read_text(encoding="utf-8").split("\n"))
     except FileNotFoundError:
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return Waiting(path, frozenset(os.read(descriptor, 1 << 16).decode().split("\n")))
-    else:
-        path.unlink(missing_ok=True)
-        return None
-    finally:
-        os.close(descriptor)
+        return frozenset()
+    if is_locked(ticket):
+        return devices
+    ticket.unlink(missing_ok=True)
+    return frozenset()

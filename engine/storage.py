@@ -41,10 +41,7 @@ class Reserve:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.give_back()
-
-    def give_back(self) -> None:
-        """Make the room free."""
+        """Give the room back."""
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
 

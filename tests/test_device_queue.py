@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -266,12 +267,20 @@ class TestRuns:
     def engines(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Engines:
         return Engines(tmp_path / "cache", {ONE_AT_A_TIME: "1"})
 
-    def test_the_second_waits_is_shown_as_queued_and_starts_by_itself(self, engines: Engines, tmp_path: Path) -> None:
-        first, second = (toy_run(tmp_path / "runs" / name, toy_config("null")) for name in ("first", "second"))
+    def one_behind_the_other(
+        self, engines: Engines, folder: Path, second: RunFolder
+    ) -> tuple[ForkServerProcess, ForkServerProcess]:
+        """An engine that hangs on a run of its own, and the one of the second run, which waits for it."""
+        first = toy_run(folder / "runs" / "first", toy_config("null"))
         hanging = engines.start(first, "sample:1:sleep")
         wait_for(lambda: "synthesis: started" in log_of(first))
         follower = engines.start(second)
         wait_for(lambda: isinstance(read_last(second.events), Queued))
+        return hanging, follower
+
+    def test_the_second_waits_is_shown_as_queued_and_starts_by_itself(self, engines: Engines, tmp_path: Path) -> None:
+        second = toy_run(tmp_path / "runs" / "second", toy_config("null"))
+        hanging, follower = self.one_behind_the_other(engines, tmp_path, second)
         summary = summarize(second)
         assert (summary.state, summary.stage) == ("queued", "next for cpu")
         hanging.kill()
@@ -281,11 +290,8 @@ class TestRuns:
         assert summarize(second).device.startswith("cpu (")
 
     def test_who_waits_can_be_stopped(self, engines: Engines, tmp_path: Path) -> None:
-        first, second = (toy_run(tmp_path / "runs" / name, toy_config("null")) for name in ("first", "second"))
-        hanging = engines.start(first, "sample:1:sleep")
-        wait_for(lambda: "synthesis: started" in log_of(first))
-        follower = engines.start(second)
-        wait_for(lambda: isinstance(read_last(second.events), Queued))
+        second = toy_run(tmp_path / "runs" / "second", toy_config("null"))
+        hanging, follower = self.one_behind_the_other(engines, tmp_path, second)
         identity = ProcessIdentity.read(second.process)
         assert identity is not None
         os.kill(identity.pid, signal.SIGTERM)

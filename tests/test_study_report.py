@@ -20,7 +20,9 @@ from engine import metrics
 from engine.comparing import answer_comparison, read_predictions
 from engine.progress import silent
 from engine.spec.config import RunConfig
+from engine.spec.errors import StorageError
 from engine.spec.events import EventWriter, Metrics, RunFinished, RunStarted
+from engine.spec.failpoints import arm
 from engine.spec.presets import PRESETS
 from engine.spec.quality import write_quality
 from engine.spec.resolve import apply, dump, load
@@ -445,6 +447,16 @@ class TestFiles:
         monkeypatch.setattr(writing, "ask", lambda *_: {"pairs": []})
         written = writing.write_report(look(asked, RunStore(bench.runs)), bench.folder / "out", quiet=True)
         return written.folder
+
+    def test_a_full_disk_leaves_the_report_before(self, bench: Bench, written: Path) -> None:
+        before = {path.name: path.read_bytes() for path in written.glob("*.*")}
+        arm("report.written:1:enospc")
+        try:
+            with pytest.raises(StorageError, match="free some space"):
+                writing.write_report(look(asked_for(bench, "baseline"), RunStore(bench.runs)), written, quiet=True)
+        finally:
+            arm(None)
+        assert {path.name: path.read_bytes() for path in written.glob("*.*")} == before
 
     def test_samples_of_each_generator_stand_beside_real_patches(self, written: Path) -> None:
         page = (written / "report.html").read_text()

@@ -15,7 +15,7 @@ from engine.progress import silent
 from engine.spec.atomic import PARTIAL, abandoned, publishing, remove_abandoned, replacing, write_text
 from engine.spec.config import DataConfig, TissueConfig
 from engine.spec.errors import StorageError
-from engine.spec.failpoints import Moment, Write, arm
+from engine.spec.failpoints import OUTSIDE_RUNS, Moment, Write, arm
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import dump
 from histotui.exporting import _write
@@ -141,6 +141,11 @@ PLACES: dict[tuple[Write, str], Place] = {
     (Write.FIGURE, "out"): draw,
     (Write.PICTURE, "cache/histotui/pages"): browse,
 }
+
+
+def test_every_write_outside_of_runs_has_its_place() -> None:
+    """That of reports is in the tests of reports."""
+    assert {write for write, _ in PLACES} == OUTSIDE_RUNS - {Write.REPORT} | {Write.PICTURE}
 
 
 @pytest.mark.parametrize(("write", "where"), PLACES)

@@ -11,18 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from engine.classifiers import CLASSIFIERS
+from engine.generators import GENERATORS
 from engine.spec.failpoints import VARIABLE
 from engine.spec.run_folder import RunFolder
 
 _IMPORTED: Final = (
-    "engine.generators.diffusion",
-    "engine.generators.gan",
-    "engine.generators.latent_flow",
-    "engine.generators.null",
-    "engine.generators.projection_gan",
-    "engine.generators.vqvae",
-    "engine.classifiers.cnn",
-    "engine.classifiers.resnet",
+    *(place.partition(":")[0] for place in (*GENERATORS.values(), *CLASSIFIERS.values())),
     "engine.pipeline",
     "sklearn.mixture",
     "torch._dynamo",

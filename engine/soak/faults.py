@@ -14,20 +14,17 @@ from typing import Final
 from engine.checkpoints import verify
 from engine.soak.engines import Engines
 from engine.spec.errors import CheckpointError
-from engine.spec.failpoints import NAMES, Act, Action, Write
+from engine.spec.failpoints import NAMES, OUTSIDE_RUNS, Act, Action, Write
 from engine.spec.run_folder import RunFolder
 
 _MOST_HITS: Final = 40
 _A_FEW: Final = 5
 _LONGEST: Final = 1.5
 """Seconds in which a toy run is somewhere in its middle."""
-_OF_NO_RUN: Final = frozenset(
-    {Write.COMMAND, Write.CONFIG, Write.EXPORT, Write.FIGURE, Write.META, Write.REPORT, Write.SETTINGS}
-)
 
 OFTEN: Final = (Act.EVENT, Act.STEP_FORWARD, Act.STEP_BACKWARD, Act.STEP_UPDATE, Act.STEP_DONE, Write.CHECKPOINT)
 SPOILED: Final = (Act.STEP_LOSS, Act.STEP_GRADIENT)
-REACHED: Final = tuple(name for name in NAMES if name.partition(".")[0] not in _OF_NO_RUN and name not in SPOILED)
+REACHED: Final = tuple(name for name in NAMES if name.partition(".")[0] not in OUTSIDE_RUNS and name not in SPOILED)
 ALLOCATING: Final = (Act.STEP_FORWARD, Act.STEP_BACKWARD, Act.STEP_UPDATE, Act.SAMPLE, Act.PREDICT, Act.FIT, Act.ENCODE)
 
 

@@ -52,6 +52,12 @@ class Write(StrEnum):
     SYNTHETIC_PROGRESS = "synthetic-progress"
 
 
+OUTSIDE_RUNS: Final = frozenset(
+    {Write.COMMAND, Write.CONFIG, Write.EXPORT, Write.FIGURE, Write.META, Write.REPORT, Write.SETTINGS}
+)
+"""What no engine at work on a run writes."""
+
+
 class Moment(StrEnum):
     """How far a write is."""
 
