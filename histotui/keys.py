@@ -9,6 +9,7 @@ from textual import events
 from textual.app import App
 from textual.message import Message
 from textual.widget import Widget
+from textual.widgets import Input
 
 LOOK: Final = 0.1
 """Seconds between looks at whether what a key went to is still there."""
@@ -18,6 +19,17 @@ LONGEST: Final = 5.0
 
 class Followed(Message):
     """Goes the way of a key, behind it: where this arrives, all that the key brings about has happened."""
+
+
+def after_escape(event: events.Key | events.Paste) -> events.Key | None:
+    """The second of two keys that came as one; None where it was one.
+
+    A terminal sends alt and a letter as it sends escape and the letter, so that Textual reads alt where the two came
+    within a tenth of a second or in one packet. Where the terminal tells them apart, the event has no character.
+    """
+    if not isinstance(event, events.Key) or not event.key.startswith("alt+") or not event.character:
+        return None
+    return events.Key(event.character, event.character)
 
 
 class OrderedKeys(App[None]):
@@ -41,6 +53,9 @@ class OrderedKeys(App[None]):
             await self._hand_out(event)
 
     async def _hand_out(self, event: events.Key | events.Paste) -> None:
+        if not isinstance(self.focused, Input) and (letter := after_escape(event)) is not None:
+            self._held.appendleft(letter)
+            event = events.Key("escape", "\x1b")
         follower = self._follower = Followed()
         target = self.focused or self.screen
         await super().on_event(event)

@@ -25,12 +25,18 @@ PATIENCE = 60.0
 
 ENTER, ESCAPE, UP, DOWN = "\r", "\x1b", "\x1b[A", "\x1b[B"
 ATTRIBUTES_QUERY, ATTRIBUTES = b"\x1b[c", b"\x1b[?64;1;2;22c"
+FRAMES_QUERY, FRAMES = b"\x1b[?2026$p", b"\x1b[?2026;2$y"
+FRAME_BEGINS, FRAME_ENDS = b"\x1b[?2026h", b"\x1b[?2026l"
+ANSWERS = {ATTRIBUTES_QUERY: ATTRIBUTES, FRAMES_QUERY: FRAMES}
 # xterm without kitty's keyboard and graphics, without reports of window sizes in pixels.
 _BEYOND_PYTE = re.compile(rb"\x1b_[^\x1b]*\x1b\\|\x1b\[[<>=?][0-9;]*[upq]|\x1b\[\?[0-9;]*\$p|\x1bP[^\x1b]*\x1b\\")
 
 
 class Terminal:
-    """A program on a pty of its own, which a thread reads until the end."""
+    """A program on a pty of its own, which a thread reads until the end.
+
+    It shows whole frames: the top of a new screen above the end of the one before would be seen as both.
+    """
 
     def __init__(
         self, command: Sequence[str], environment: Mapping[str, str], size: tuple[int, int] = (80, 24)
@@ -39,7 +45,7 @@ class Terminal:
         self._far, self._near = pty.openpty()
         fcntl.ioctl(self._near, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self._mode = termios.tcgetattr(self._near)
-        self.written = b""
+        self.written, self._unshown = b"", b""
         self._screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self._screen)
         self._over, self._lock = threading.Event(), threading.Lock()
@@ -121,10 +127,18 @@ class Terminal:
     def _take(self, got: bytes) -> None:
         with self._lock:
             self.written += got
-            self._stream.feed(_BEYOND_PYTE.sub(b"", got))
-        # The question may come in two parts, of which the first was read before.
-        if ATTRIBUTES_QUERY in self.written[-len(got) - len(ATTRIBUTES_QUERY) + 1 :]:
-            os.write(self._far, ATTRIBUTES)
+            self._show(got)
+        # A question may come in two parts, of which the first was read before.
+        for query, answer in ANSWERS.items():
+            if query in self.written[-len(got) - len(query) + 1 :]:
+                os.write(self._far, answer)
+
+    def _show(self, got: bytes) -> None:
+        self._unshown += got
+        begins = self._unshown.rfind(FRAME_BEGINS)
+        whole = begins if begins > self._unshown.rfind(FRAME_ENDS) else len(self._unshown)
+        self._stream.feed(_BEYOND_PYTE.sub(b"", self._unshown[:whole]))
+        self._unshown = self._unshown[whole:]
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from histotui.keys import OrderedKeys
+from histotui.keys import OrderedKeys, after_escape
 
 
 class Question(ModalScreen[str]):
@@ -125,3 +125,43 @@ def test_keys_go_on_where_the_widget_that_had_them_is_taken_out() -> None:
         await until(app, ["3", "2"])
 
     play(script)
+
+
+def test_escape_and_a_letter_that_came_as_one_are_two_keys_outside_of_fields() -> None:
+    pressed = []
+
+    class Listening(OrderedKeys):
+        def compose(self) -> ComposeResult:
+            yield Input()
+
+        def on_key(self, event: Key) -> None:
+            pressed.append(event.key)
+
+    async def run() -> None:
+        app = Listening()
+        async with app.run_test():
+            app.post_message(Key("alt+left", None))
+            app.post_message(Key("alt+b", "b"))
+            burst(app, "f9")
+            await come("f9")
+            app.set_focus(None)
+            app.post_message(Key("alt+q", "q"))
+            burst(app, "x")
+            await come("x")
+            assert app.query_one(Input).value == "b"
+
+    async def come(key: str) -> None:
+        for _ in range(100):
+            if key in pressed:
+                return
+            await asyncio.sleep(0.05)
+        raise AssertionError(pressed)
+
+    asyncio.run(run())
+    assert pressed == ["alt+left", "f9", "escape", "q", "x"]
+
+
+def test_alt_that_a_terminal_tells_apart_is_one_key() -> None:
+    assert after_escape(Key("alt+q", None)) is None
+    assert after_escape(Key("q", "q")) is None
+    assert after_escape(Key("alt+q", "q")) is not None
