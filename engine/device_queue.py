@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
+from engine.spec.clock import since_boot
 from engine.spec.process import is_locked
 
 ONE_AT_A_TIME: Final = "HISTOTUI_ONE_AT_A_TIME"
@@ -63,7 +64,7 @@ class DeviceQueue:
     @contextlib.contextmanager
     def _ticket(self, devices: Sequence[str]) -> Iterator[Path]:
         """A place in the queue, held as long as this process stands in it."""
-        path = self._folder / f"{_TICKET}{time.time_ns():020d}-{os.getpid()}"
+        path = self._folder / f"{_TICKET}{since_boot():020d}-{os.getpid()}"
         partial = path.with_name(f".{path.name}")
         descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:

@@ -68,7 +68,8 @@ class _Growing:
             return False
         self.steps.append(step)
         self.epochs.append(epoch)
-        self.times.append(seconds)
+        # The clock may have been set back before the run was taken up again.
+        self.times.append(max(seconds, self.times[-1] if self.times else 0.0))
         self.values.append(value)
         self.frozen = None
         return True

@@ -4,6 +4,7 @@ import enum
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from engine.spec.events import (
@@ -132,13 +133,28 @@ def life_of(folder: RunFolder) -> Life:
     return Life.DEAD if identity.is_here() or identity.host == socket.gethostname() else Life.ELSEWHERE
 
 
-def state_of(last: Event | None, life: Life, created: float, now: float) -> State:
-    """The state of a run by its last event, its process and the time."""
+def silence_of(events: Path, last: Event | None, life: Life, created: float, now: float) -> float:
+    """Seconds since a run was last heard of, by its last event or its creation."""
+    said = created if last is None else last.time
+    if life is not Life.ALIVE:
+        return now - said
+    # The clock may have been set since the run began, which its events do not follow but its log's time does.
+    return min(abs(now - said), abs(now - _written(events, said)))
+
+
+def _written(path: Path, otherwise: float) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return otherwise
+
+
+def state_of(last: Event | None, life: Life, silence: float) -> State:
+    """The state of a run by its last event, its process and the seconds since it was last heard of."""
     outcome = None if last is None else _OUTCOMES.get(type(last))
     # An engine that lives after another one failed or stopped is taking the run up again.
     if outcome is not None and (life is not Life.ALIVE or outcome == "finished"):
         return outcome
-    silence = now - (created if last is None else last.time)
     if life is Life.ELSEWHERE:
         return "running" if silence < _STALLED_ELSEWHERE else "stalled" if silence < _LOST_ELSEWHERE else "lost"
     if life is Life.ALIVE and isinstance(last, Queued):

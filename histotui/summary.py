@@ -27,7 +27,7 @@ from engine.spec.json_file import read_json
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import answer, read_score_trees
 from histotui.formats import number
-from histotui.runs import LIVE, State, expected_stages, life_of, state_of
+from histotui.runs import LIVE, State, expected_stages, life_of, silence_of, state_of
 
 Tree = dict[str, Any]
 
@@ -128,7 +128,7 @@ def summarize(folder: RunFolder, now: float | None = None) -> RunSummary:
     try:
         return _readable(folder, now)
     except RunFolderError as error:
-        state = state_of(None, life_of(folder), 0, now)
+        state = state_of(None, life_of(folder), now)
         created = created_at(folder)
         return RunSummary(
             folder, "", "", state if state in LIVE else "unreadable", "", created, None, "", error=str(error)
@@ -147,7 +147,9 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
     config, meta = read_tree(folder.config), read_tree(folder.meta, missing_is_empty=True)
     first, last = read_first(folder.events), read_last(folder.events)
     created = created_at(folder)
-    state = state_of(last, life_of(folder), created, now)
+    life = life_of(folder)
+    silence = silence_of(folder.events, last, life, created, now)
+    state = state_of(last, life, silence)
     scores = tuple(read_score_trees(folder.scores))
     return RunSummary(
         folder=folder,
@@ -156,7 +158,7 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
         state=state,
         stage=_stage(last, config),
         created=created,
-        seconds=_seconds(first, last, state, now),
+        seconds=_seconds(first, last, silence if state in LIVE else 0.0),
         device=_device(folder, first, config),
         config=config,
         scores=scores,
@@ -262,12 +264,13 @@ def _stage(last: Event | None, config: Mapping[str, Any]) -> str:
     return str(getattr(last, "stage", ""))
 
 
-def _seconds(first: Event | None, last: Event | None, state: State, now: float) -> float | None:
+def _seconds(first: Event | None, last: Event | None, silence: float) -> float | None:
     if isinstance(last, RunFinished):
         return last.seconds
     if first is None or last is None:
         return None
-    return (now if state in LIVE else last.time) - first.time
+    # A run that was taken up again may have been so after the clock was set back.
+    return max(0.0, last.time + silence - first.time)
 
 
 def _exit_code(last: Event | None, state: State) -> int | None:

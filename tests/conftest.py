@@ -1,5 +1,8 @@
 """What several files of tests share, and the table of promises, made from how the tests went."""
 
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +34,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Engines:
     """Engines for toy runs, which share their packed patches."""
     return Engines(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For engines in this process: a cache of the test's own, and signals and umask afterwards as they were."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+    handlers = [(number, signal.getsignal(number)) for number in numbers]
+    mask = os.umask(0o077)
+    yield
+    os.umask(mask)
+    for number, handler in handlers:
+        signal.signal(number, handler)

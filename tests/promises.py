@@ -79,6 +79,10 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_launcher:test_another_process_is_left_alone",
         ),
     ),
+    "R6c": Promise(
+        "A clock that is set while runs go on changes no state, no duration and no order",
+        ("test_clock:test_",),
+    ),
     "R7": Promise(
         "A run that is asked to stop leaves a checkpoint in whatever stage it is; asked twice, it ends at once",
         (

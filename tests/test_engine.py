@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +56,7 @@ SMALL_VAE = {"generator": {"epochs": 2, "batch_size": 8, "latent_dim": 4, "chann
 DIVERGING = {"learning_rate": 1.0, "kl_weight": 1000.0, "epochs": 60}
 
 
-@pytest.fixture(autouse=True)
-def edges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of the test's own, and the process's signals and umask as they were."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
-    mask = os.umask(0o077)
-    yield
-    os.umask(mask)
-    for number, handler in handlers:
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 def make_run(tmp_path: Path, preset: str, *changes: dict[str, Any]) -> RunFolder:

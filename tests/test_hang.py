@@ -17,8 +17,9 @@ from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.launcher import kill
 from histotui.logs import print_stack
-from histotui.runs import Life, life_of, state_of
+from histotui.runs import Life, life_of
 from histotui.stopping import stop_run
+from histotui.summary import summarize
 
 
 @pytest.fixture
@@ -50,8 +51,8 @@ def test_where_it_hangs_is_told(hung: ForkServerProcess, run: RunFolder, capsys:
 def test_it_is_shown_as_stalled_and_not_killed(hung: ForkServerProcess, run: RunFolder) -> None:
     last = read_last(run.events)
     assert last is not None and life_of(run) is Life.ALIVE
-    assert state_of(last, Life.ALIVE, 0, last.time + 60) == "running"
-    assert state_of(last, Life.ALIVE, 0, last.time + 3600) == "stalled"
+    assert summarize(run, last.time + 60).state == "running"
+    assert summarize(run, last.time + 3600).state == "stalled"
     assert hung.is_alive()
 
 

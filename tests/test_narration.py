@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -43,15 +42,7 @@ STAMP = "2026-11-23 15:45:01Z  "
 MOMENT = 1795448701.4
 
 
-@pytest.fixture(autouse=True)
-def signals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A cache of the test's own, and the process's signals as they were."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
-    handlers = [(number, signal.getsignal(number)) for number in numbers]
-    yield
-    for number, handler in handlers:
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("in_process")
 
 
 @pytest.fixture

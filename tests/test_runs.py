@@ -181,7 +181,7 @@ def test_expected_stages(config: dict[str, object], stages: tuple[str, ...]) -> 
     ],
 )
 def test_state(last: Event | None, life: Life, age: float, state: str) -> None:
-    assert state_of(last, life, created=1000, now=1000 + age) == state
+    assert state_of(last, life, age) == state
 
 
 class TestLife:

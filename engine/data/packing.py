@@ -17,6 +17,7 @@ from engine.spec.atomic import sync, sync_tree
 from engine.spec.config import DataConfig, RunConfig
 from engine.spec.errors import ConfigError, DataError, StorageError
 from engine.spec.failpoints import Moment, Write, reach
+from engine.spec.process import is_locked, locked
 from engine.spec.resolve import dump, merge, validate
 from engine.storage import check_space, storage_errors
 
@@ -111,11 +112,12 @@ def _build(source: Source, listing: Listing, crop: int, folder: Path, report: Re
         check_space(cache, len(listing) * crop * crop * 3, "set XDG_CACHE_HOME to a larger disk")
         temporary = Path(mkdtemp(prefix=_TEMPORARY, dir=cache))
     try:
-        with storage_errors(cache):
-            reach(f"{Write.PACK}.{Moment.BEGUN}")
-        write_pack(source, listing, crop, temporary, report)
-        with storage_errors(cache):
-            _publish(temporary, folder)
+        with locked(temporary):
+            with storage_errors(cache):
+                reach(f"{Write.PACK}.{Moment.BEGUN}")
+            write_pack(source, listing, crop, temporary, report)
+            with storage_errors(cache):
+                _publish(temporary, folder)
         return open_pack(folder)
     except DamagedPackError as error:
         raise StorageError(f"{folder}: what was written reads back differently ({error})") from None
@@ -148,9 +150,11 @@ def _remove_abandoned(cache: Path) -> None:
 
 
 def abandoned_packs(cache: Path) -> list[Path]:
-    """What was begun and will not be ended: no live process goes so long without writing."""
+    """What was begun and will not be ended: nobody holds it, and no live process goes so long without writing."""
     begun = sorted(cache.glob(f"{_TEMPORARY}*"))
-    return [folder for folder in begun if time.time() - _last_write(folder) > _ABANDONED_SECONDS]
+    # Locks are not seen on every file system, and the clock may have been set: neither is enough.
+    old = [folder for folder in begun if time.time() - _last_write(folder) > _ABANDONED_SECONDS]
+    return [folder for folder in old if not is_locked(folder)]
 
 
 def _last_write(folder: Path) -> float:

@@ -4,12 +4,12 @@ import dataclasses
 import errno
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
+from engine.spec.clock import now
 from engine.spec.errors import RunFolderError
 from engine.spec.failpoints import Act, reach
 from engine.spec.typed import conforms
@@ -22,10 +22,10 @@ SYNC_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happened, at a wall-clock time in seconds."""
+    """Something that happened, at a wall-clock time in seconds; what lies between two of one process really passed."""
 
     type: ClassVar[str]
-    time: float = field(default_factory=time.time)
+    time: float = field(default_factory=now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

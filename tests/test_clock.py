@@ -1,0 +1,136 @@
+"""The machine's clock is set while runs go on: nothing that is told of them follows it, and none looks dead for it."""
+
+import itertools
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.__main__ import main
+from engine.data.packing import abandoned_packs
+from engine.device_queue import DeviceQueue
+from engine.soak.ending import differences, ending
+from engine.soak.toys import toy_config, toy_run
+from engine.spec import clock
+from engine.spec.events import (
+    EventReader,
+    EventWriter,
+    Metrics,
+    Resumed,
+    RunFinished,
+    RunStarted,
+    Warned,
+    read_last,
+    worked_seconds,
+)
+from engine.spec.process import RunLock, locked
+from engine.spec.run_folder import RunFolder
+from histotui.curves import CurveBook
+from histotui.summary import RunSummary, summarize
+
+HOUR, TEN_YEARS = 3600.0, 10 * 365 * 86400.0
+STEPS = [(1, 0.0), (2, 5.0), (3, -HOUR), (4, 1.0), (5, 6.0)]
+"""Steps, and the seconds into the run that their events tell."""
+JUMPS = [pytest.param(-HOUR, id="an hour back"), pytest.param(TEN_YEARS, id="ten years on")]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[RunFolder]:
+    """A run whose engine lives and spoke at 1000 and at 1060."""
+    run = toy_run(tmp_path / "one", toy_config("baseline"))
+    with EventWriter(run.events) as events:
+        events.write(RunStarted(time=1000.0))
+        events.write(Warned(time=1060.0, stage="prepare", message="m"))
+    with RunLock(run.lock):
+        yield run
+
+
+def after(run: RunFolder, written: float, now: float) -> RunSummary:
+    """What is told of a run whose log was written at one time of the clock, at another."""
+    os.utime(run.events, (written, written))
+    return summarize(run, now)
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_live_run_stays_one(running: RunFolder, jump: float) -> None:
+    set_clock = 1060 + jump
+    told = after(running, set_clock, set_clock + 5)
+    assert told.state == "running" and told.seconds == 65.0
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+def test_one_that_hangs_is_still_seen_to(running: RunFolder, jump: float) -> None:
+    assert after(running, 1060.0, 1060 + jump).state == "stalled"
+
+
+def test_a_log_without_a_time_is_told_by_its_last_event(running: RunFolder) -> None:
+    assert after(running, 5.0, 1065.0).state == "running"
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_run_ends_as_if_nothing_had_been(jump: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = toy_config("vae-2000")
+    undisturbed, disturbed = (toy_run(tmp_path / name / "run", config) for name in ("undisturbed", "disturbed"))
+    assert main([str(undisturbed.path)]) == 0
+    began, steps = time.time(), itertools.count()
+    monkeypatch.setattr(time, "time", lambda: began + jump * next(steps))
+    assert main([str(disturbed.path)]) == 0
+    assert differences(ending(undisturbed), ending(disturbed)) == []
+    times = [event.time for event in EventReader(disturbed.events).read()]
+    last = read_last(disturbed.events)
+    assert times == sorted(times) and times[0] >= began - 1 and times[-1] - times[0] < HOUR
+    assert isinstance(last, RunFinished) and 0 <= last.seconds < HOUR
+
+
+def test_a_process_tells_time_by_a_clock_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert abs(clock.now() - time.time()) < 60
+    before = clock.now()
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert 0 <= clock.now() - before < 60
+
+
+def test_work_is_added_up_within_each_process(tmp_path: Path) -> None:
+    with EventWriter(tmp_path / "e") as events:
+        events.write(RunStarted(time=TEN_YEARS))
+        events.write(Warned(time=TEN_YEARS + 5, stage="s", message="m"))
+        events.write(Resumed(time=1000.0))
+        events.write(Warned(time=1003.0, stage="s", message="m"))
+    assert worked_seconds(tmp_path / "e") == 8.0
+
+
+def test_a_run_taken_up_before_it_began_has_no_negative_times(tmp_path: Path) -> None:
+    run = toy_run(tmp_path / "one", toy_config("baseline"))
+    book = CurveBook()
+    logged = [Metrics(time=1000.0 + at, stage="s", step=step, epoch=1, values={"x": 1.0}) for step, at in STEPS]
+    with EventWriter(run.events) as events:
+        for event in logged:
+            events.write(event)
+            book.add(event)
+    (curve,) = book.snapshot()
+    assert list(curve.times) == [0.0, 5.0, 5.0, 5.0, 6.0]
+    assert summarize(run, 9000.0).seconds == 6.0
+    with EventWriter(run.events) as events:
+        events.write(Resumed(time=0.0))
+    assert summarize(run, 9000.0).seconds == 0.0
+
+
+def test_who_came_first_is_first_after_the_clock_was_set_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = itertools.count()
+    monkeypatch.setattr(time, "time_ns", lambda: 10**18 - next(steps) * 3600 * 10**9)
+    with DeviceQueue(tmp_path) as queue, queue._ticket(["a"]) as first, DeviceQueue(tmp_path)._ticket(["a"]) as second:
+        assert first.name < second.name
+        assert queue._before(first, ["a"]) == [] and queue._before(second, ["a"]) == [frozenset("a")]
+
+
+def test_a_pack_in_the_making_is_not_taken_for_abandoned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ".tmp-one"
+    folder.mkdir()
+    assert abandoned_packs(tmp_path) == []
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + TEN_YEARS)
+    with locked(folder):
+        assert abandoned_packs(tmp_path) == []
+    assert abandoned_packs(tmp_path) == [folder]
