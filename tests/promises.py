@@ -43,7 +43,8 @@ PROMISES: Final[Mapping[str, Promise]] = {
         ),
     ),
     "R3": Promise(
-        "A full or failing disk ends no training at once, damages nothing, and is named",
+        "A checkpoint that the disk refuses ends no training; where nothing can be written a run ends by name, damages "
+        "nothing, and goes on to the same end",
         (
             "test_failpoints:test_a_disk_that_refuses",
             "test_writing:test_a_full_disk",

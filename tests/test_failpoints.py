@@ -174,11 +174,14 @@ class TestFailpoints:
         reach("step.loss")
         assert spoiled("step.loss", 1.0) != spoiled("step.loss", 1.0)
 
-    @pytest.mark.parametrize("wish", ["none", "event:0", "event:x", "event:1:explode", "event:+"])
+    @pytest.mark.parametrize("wish", ["event:enospc", "event:1:enospc", "event:+:enospc"])
+    def test_the_first_time_where_none_is_said(self, wish: str) -> None:
+        arm(wish)
+        with pytest.raises(OSError, match="No space left"):
+            reach(Act.EVENT)
+
+    @pytest.mark.parametrize("wish", ["none", "event:0", "event:x", "event:1:explode", "event:enospc:1"])
     def test_what_is_none_is_refused(self, wish: str) -> None:
-        if wish == "event:+":
-            arm(wish)
-            return
         with pytest.raises(ConfigError, match=r"HISTOTUI_FAILPOINT: .*write name"):
             arm(wish)
 

@@ -126,7 +126,7 @@ def arm(wish: str | None) -> None:
     _armed.clear()
     for part in filter(None, (wish or "").split(",")):
         name, _, rest = part.partition(":")
-        hit, _, action = rest.partition(":")
+        hit, _, action = rest.partition(":") if rest not in set(Action) else ("", "", rest)
         count = hit.removesuffix("+") or "1"
         if name not in NAMES or not count.isdecimal() or int(count) < 1 or (action or "kill9") not in set(Action):
             raise ConfigError(f"{VARIABLE}: {part!r}: write name[:hit][:action] with a name among {', '.join(NAMES)}")
