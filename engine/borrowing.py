@@ -1,7 +1,6 @@
 """An earlier run's synthetic set for another run: what it is, and whether its generator has seen that run's tests."""
 
 import math
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.arrays import read_arrays
 from engine.data.duplicates import contents
 from engine.data.packing import pack
 from engine.data.sources.run import SyntheticSet, open_learned_from, open_synthetic
@@ -129,9 +129,9 @@ def _training_patches(run: RunFolder, report: Report) -> NDArray[np.uint8]:
             raise DataError(f"{run.id} does not say what its generator was trained on")
         if packed.manifest.fingerprint != prepare.read_manifest(run)["source_fingerprint"]:
             raise DataError(f"{config.data.source} has other patches than when {run.id} began")
-        with np.load(run.data / "splits.npz", allow_pickle=False) as splits:
-            return np.array(packed.sha1[splits["train"]])
-    except (OSError, ValueError, KeyError, TypeError, IndexError, zipfile.BadZipFile) as error:
+        train = read_arrays(run.data / "splits.npz", "train")["train"]
+        return np.array(packed.sha1[train])
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise DataError(f"{run.data}: cannot be read ({error})") from None
 
 

@@ -1,6 +1,5 @@
 """Whether two runs' AUCs on the same test patches differ by more than chance."""
 
-import zipfile
 from dataclasses import asdict, dataclass
 from functools import cache
 from itertools import combinations
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.arrays import read_arrays
 from engine.data.pack import Pack
 from engine.data.packing import pack
 from engine.metrics import Array, Labels, Paired, paired_delong
@@ -41,11 +41,11 @@ def compare(first: RunFolder, second: RunFolder) -> Paired:
 def read_predictions(run: RunFolder) -> Predictions:
     """What a run's classifier said of its test patches; RunFolderError where that cannot be read."""
     try:
-        with np.load(run.predictions, allow_pickle=False) as saved:
-            labels, logits = saved["answer_labels"], saved["answer_logits"].astype(np.float64)
+        saved = read_arrays(run.predictions, "answer_labels", "answer_logits")
+        labels, logits = saved["answer_labels"], saved["answer_logits"].astype(np.float64)
     except FileNotFoundError:
         raise RunFolderError(f"{run.id}: no predictions yet") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError) as error:
         raise RunFolderError(f"{run.predictions}: damaged ({error})") from None
     if labels.ndim != 1 or labels.shape != logits.shape or not np.isin(labels, (0, 1)).all():
         raise RunFolderError(f"{run.predictions}: damaged (labels and logits do not go together)")
@@ -85,9 +85,9 @@ def _division(run: RunFolder) -> tuple[object, ...]:
 def _splits(run: RunFolder) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
     path = run.data / "splits.npz"
     try:
-        with np.load(path, allow_pickle=False) as splits:
-            return splits["test"], splits["groups"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        splits = read_arrays(path, "test", "groups")
+        return splits["test"], splits["groups"]
+    except (OSError, ValueError) as error:
         raise RunFolderError(f"{path}: cannot be read ({error})") from None
 
 

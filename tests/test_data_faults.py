@@ -1,5 +1,6 @@
 """Everything that can be wrong with a source, and what is said about it."""
 
+import gzip
 from pathlib import Path
 
 import h5py
@@ -172,6 +173,25 @@ def test_gzipped_files_that_are_damaged(tmp_path: Path) -> None:
     write_pcam(tmp_path, SPLITS, packed=True)
     (tmp_path / f"{PCAM}train_x.h5.gz").write_bytes(b"not gzip")
     with pytest.raises(DataError, match=r"train_x.h5.gz: damaged"):
+        packed(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["x", "y"])
+def test_gzipped_files_that_unpack_without_end(tmp_path: Path, key: str, cache: Path) -> None:
+    write_pcam(tmp_path, SPLITS, packed=True)
+    with gzip.open(tmp_path / f"{PCAM}train_{key}.h5.gz", "wb", compresslevel=1) as file:
+        for _ in range(140):
+            file.write(bytes(1 << 20))
+    with pytest.raises(DataError, match=rf"train_{key}.h5.gz: has more than the \d+ bytes that it may have"):
+        packed(tmp_path)
+    assert not list((cache / "histotui" / "packed").glob("*"))
+
+
+def test_more_labels_than_memory(tmp_path: Path) -> None:
+    write_pcam(tmp_path, SPLITS)
+    with h5py.File(tmp_path / f"{PCAM}train_y.h5", "w") as file:
+        file.create_dataset("y", (10**12, 1, 1, 1), "u1", chunks=(1 << 20, 1, 1, 1))
+    with pytest.raises(DataError, match=r"train_y.h5: 1000000000000 labels; there may be"):
         packed(tmp_path)
 
 

@@ -3,17 +3,15 @@
 import contextlib
 import os
 import shutil
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from PIL import Image
 
+from engine.arrays import read_arrays
 from engine.audit.finding import Finding
 from engine.checkpoints import FINAL, verify
 from engine.data.pack import DamagedPackError, describe_array
@@ -112,7 +110,7 @@ def results(run: RunFolder) -> Iterator[Finding]:
     readers: dict[Path, Callable[[Path], object]] = {
         run.scores: read_score_trees,
         run.quality: read_quality,
-        run.predictions: _read_arrays,
+        run.predictions: read_arrays,
     }
     for path, read in readers.items():
         if not path.exists():
@@ -120,7 +118,7 @@ def results(run: RunFolder) -> Iterator[Finding]:
         require_readable([path])
         try:
             read(path)
-        except (HistotuiError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except (HistotuiError, ValueError) as error:
             yield Finding(path.name, f"cannot be read ({_without(str(error), path)})", *_aside(run, path))
     if isinstance(read_last(run.events), RunFinished) and not run.scores.exists():
         yield Finding(run.scores.name, "missing, though the run has finished", "`histotui resume` makes it again")
@@ -174,11 +172,6 @@ def _put_aside(path: Path) -> None:
 
 def _cut(path: Path, tail: int) -> None:
     os.truncate(path, path.stat().st_size - tail)
-
-
-def _read_arrays(path: Path) -> object:
-    with np.load(path, allow_pickle=False) as arrays:
-        return [arrays[name].shape for name in arrays]
 
 
 def _without(message: str, path: Path) -> str:

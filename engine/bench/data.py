@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from engine.arrays import open_array
 from engine.batches import HostGather
 from engine.bench.timing import Goal, Result, compare
 from engine.data.packing import pack
@@ -65,7 +66,7 @@ def packed_noise(path: Path, patches: int, side: int) -> NDArray[np.uint8]:
         chunk = array[start : start + 1000]
         chunk[:] = rng.integers(0, 256, chunk.shape, np.uint8)
     array.flush()
-    opened: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    opened: NDArray[np.uint8] = open_array(path)
     return opened
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from engine.arrays import open_array
 from engine.data.patches import PatchSet
 from engine.data.sources.base import SPLITS
 from engine.spec.json_file import read_json
@@ -98,23 +98,10 @@ def array_path(folder: Path, name: str) -> Path:
 def describe_array(path: Path) -> ArrayFile:
     """Shape, type, size and digest of an array's file; DamagedPackError where the header is not a plain array's."""
     try:
-        shape, dtype, offset = _header(path)
-        size = path.stat().st_size
+        array, size = open_array(path), path.stat().st_size
     except (OSError, ValueError) as error:
         raise DamagedPackError(f"{path.name}: {error}") from None
-    if size != offset + dtype.itemsize * int(np.prod(shape, dtype=np.int64)):
-        raise DamagedPackError(f"{path.name}: {size} bytes are not {dtype} of shape {shape}")
-    return ArrayFile(shape, dtype.str, size, _sampled_sha256(path, size))
-
-
-def _header(path: Path) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    with path.open("rb") as file:
-        if npy.read_magic(file) != (1, 0):
-            raise ValueError("unknown version of the npy format")
-        shape, fortran, dtype = npy.read_array_header_1_0(file)
-        if fortran or any(length < 0 for length in shape):
-            raise ValueError("unexpected layout")
-        return shape, dtype, file.tell()
+    return ArrayFile(array.shape, array.dtype.str, size, _sampled_sha256(path, size))
 
 
 def _sampled_sha256(path: Path, size: int) -> str:
@@ -160,7 +147,7 @@ def open_pack(folder: Path) -> Pack:
         if describe_array(array_path(folder, name)) != written:
             raise DamagedPackError(f"{name}: not what was written")
     _check_shapes(manifest)
-    arrays = {name: np.load(array_path(folder, name), mmap_mode="r", allow_pickle=False) for name in ARRAYS}
+    arrays = {name: open_array(array_path(folder, name)) for name in ARRAYS}
     return Pack(folder, manifest, **arrays)
 
 

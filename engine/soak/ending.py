@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
+from engine.arrays import read_arrays
 from engine.spec.events import Event, EventReader, ImageSaved, Metrics
 from engine.spec.json_file import read_json
 from engine.spec.run_folder import RunFolder
@@ -61,8 +60,7 @@ def _content(path: Path) -> object:
         return _timeless(read_json(path))
     if path.suffix == ".npz":
         # The archive has the time of day in it.
-        with np.load(path, allow_pickle=False) as arrays:
-            return [(name, arrays[name].dtype.str, arrays[name].tolist()) for name in sorted(arrays)]
+        return [(name, array.dtype.str, array.tolist()) for name, array in sorted(read_arrays(path).items())]
     return path.read_bytes()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.arrays import read_arrays
 from engine.context import Context
 from engine.data.pack import Pack, fingerprint
 from engine.data.packing import pack
@@ -84,11 +85,13 @@ def load(context: Context) -> RealPatches:
             f"{context.config.data.source}: its patches are not those that this run began with "
             f"({packed.manifest.fingerprint[:12]}, not {manifest['source_fingerprint'][:12]}); start a new run"
         )
-    with np.load(context.folder.data / "splits.npz", allow_pickle=False) as splits:
-        train, valid, test = (
-            PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test")
-        )
-        return RealPatches(train, valid, test, splits["groups"], packed.sha1, packed.slides, manifest)
+    path = context.folder.data / "splits.npz"
+    try:
+        splits = read_arrays(path, "train", "valid", "test", "groups")
+    except (OSError, ValueError) as error:
+        raise RunFolderError(f"{path}: cannot be read ({error})") from None
+    train, valid, test = (PatchSet(packed.images, packed.labels, splits[name]) for name in ("train", "valid", "test"))
+    return RealPatches(train, valid, test, splits["groups"], packed.sha1, packed.slides, manifest)
 
 
 def read_manifest(folder: RunFolder) -> dict[str, Any]:

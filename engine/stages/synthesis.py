@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from engine.arrays import open_array
 from engine.batches import to_bytes, to_float
 from engine.borrowing import RECONSTRUCTED, lineage, open_earlier, rounded_down
 from engine.context import Context
@@ -67,8 +68,7 @@ def load(folder: RunFolder) -> PatchSet:
 
 
 def _read(folder: Path) -> PatchSet:
-    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
-    labels = np.load(folder / LABELS, allow_pickle=False)
+    images, labels = open_array(folder / IMAGES), np.array(open_array(folder / LABELS))
     return PatchSet(images, labels, np.arange(len(labels)))
 
 

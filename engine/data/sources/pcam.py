@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,10 @@ from engine.storage import storage_errors
 PREFIX: Final = "camelyonpatch_level_2_split_"
 _PATCH: Final = (CAMELYON_SIDE, CAMELYON_SIDE, 3)
 _PIECE: Final = 4 << 20
+_MOST_LABELS: Final = 1 << 26
+"""PCam has a quarter of a million patches; what says that it has more than so many is no table of labels."""
+_BESIDE: Final = 64 << 20
+"""Bytes that an HDF5 file may have beside its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class Pcam(Source):
 
     def reader(self, listing: Listing, scratch: Path, report: Report) -> "Hdf5Reader":
         parts = self._parts()
-        paths = tuple(_unpacked(part.images, scratch, report) for part in parts)
+        paths = tuple(_unpacked(part, scratch, report) for part in parts)
         for path, part in zip(paths, parts, strict=True):
             _check_images(path, part)
         return Hdf5Reader(paths, tuple(part.labels for part in parts))
@@ -162,9 +167,11 @@ def _open(file: Path | BytesIO, name: str = "") -> Iterator[Any]:
 
 def _read_labels(path: Path) -> NDArray[np.uint8]:
     """(N,) uint8 labels of a `_y` file."""
-    content = BytesIO(_gunzip(path)) if path.suffix == ".gz" else path
+    content = BytesIO(b"".join(_gunzipped(path, silent, _MOST_LABELS + _BESIDE))) if path.suffix == ".gz" else path
     with _open(content, str(path)) as file:
         dataset = _dataset(file, "y", path)
+        if dataset.size > _MOST_LABELS:
+            raise DataError(f"{path}: {dataset.size} labels; there may be {_MOST_LABELS}")
         if dataset.ndim == 0 or dataset.size != dataset.shape[0]:
             raise DataError(f"{path}: `y` has shape {dataset.shape}; it must have one label per patch, (N, 1, 1, 1)")
         labels = _values(dataset, path).reshape(-1)
@@ -197,28 +204,29 @@ def _check_images(path: Path, part: Part) -> None:
             raise DataError(f"{part.images}: {len(dataset)} images for {len(part.labels)} labels")
 
 
-def _unpacked(path: Path, scratch: Path, report: Report) -> Path:
-    """The file itself, or what a gzipped one holds, unpacked into `scratch`."""
+def _unpacked(part: Part, scratch: Path, report: Report) -> Path:
+    """The file of the images itself, or what a gzipped one holds, unpacked into `scratch`."""
+    path, most = part.images, len(part.labels) * math.prod(_PATCH) + _BESIDE
     if path.suffix != ".gz":
         return path
     target = scratch / path.stem
     with storage_errors(scratch), target.open("wb") as file:
-        for piece in _gunzipped(path, report):
+        for piece in _gunzipped(path, report, most):
             file.write(piece)
     return target
 
 
-def _gunzip(path: Path) -> bytes:
-    return b"".join(_gunzipped(path, silent))
-
-
-def _gunzipped(path: Path, report: Report) -> Iterator[bytes]:
-    """The content of a gzipped file, piece by piece."""
+def _gunzipped(path: Path, report: Report, most: int) -> Iterator[bytes]:
+    """The content of a gzipped file, piece by piece; DataError where it has more than `most` bytes."""
+    left = most
     try:
         size = path.stat().st_size
         with path.open("rb") as packed, gzip.open(packed) as file:
             while piece := file.read(_PIECE):
                 report(f"unpacking {path.name}", packed.tell(), size)
+                left -= len(piece)
+                if left < 0:
+                    raise DataError(f"{path}: has more than the {most} bytes that it may have; look what it is")
                 yield piece
     except EOFError:
         raise DataError(f"{path}: cut short; download it again") from None

@@ -9,6 +9,7 @@ from typing import ClassVar, Final, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.arrays import open_array
 from engine.data.pack import DamagedPackError, Pack, describe_array
 from engine.data.packing import pack
 from engine.data.sources.base import TEST, TRAIN, Broken, Listing, Patch, Provenance, Source, digest_of
@@ -149,8 +150,7 @@ def _open_array(path: Path) -> NDArray[np.uint8]:
         raise DataError(f"{path.parent}: damaged, {error}") from None
     if described.dtype != "|u1":
         raise DataError(f"{path}: {described.dtype} values; they must be uint8")
-    array: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+    return open_array(path)
 
 
 def _test_patches(run: RunFolder, report: Report) -> tuple[Pack, NDArray[np.int64]]:
