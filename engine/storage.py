@@ -1,7 +1,6 @@
 """Disks: what they refuse, in an error that says so, and whether they have room."""
 
 import contextlib
-import errno
 import hashlib
 import os
 import shutil
@@ -15,7 +14,6 @@ from engine.spec.atomic import PARTIAL
 from engine.spec.errors import StorageError
 
 _RESERVED: Final = 1 << 16
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -24,8 +22,7 @@ def storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "free some space there" if error.errno in _FULL else "check that it can be written"
-        raise StorageError(f"{error.filename or folder}: {error.strerror or error}; {advice}") from None
+        raise StorageError.of(error.filename or folder, error) from None
 
 
 class Reserve:

@@ -1,6 +1,5 @@
 """Small files written whole, and what a disk refuses in words."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +8,6 @@ from engine.spec.atomic import write_text
 from engine.spec.errors import StorageError
 from engine.spec.failpoints import Write
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
-
 
 @contextmanager
 def storage_errors(path: Path | str) -> Iterator[None]:
@@ -18,8 +15,7 @@ def storage_errors(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        advice = "free some space there" if error.errno in _FULL else "check that it can be written"
-        raise StorageError(f"{path}: {error.strerror or error}; {advice}") from None
+        raise StorageError.of(path, error) from None
 
 
 def write_whole(path: Path, text: str, write: Write, *, durable: bool = True) -> None:

@@ -110,9 +110,17 @@ PROMISES: Final[Mapping[str, Promise]] = {
         "The index of runs may be lost, damaged or read-only: the listing stays the same",
         ("test_index:test_damage_changes_nothing", "test_index:test_a_byte_anywhere"),
     ),
+    "R13": Promise(
+        "A run that has ended, however it ended, leaves no process behind",
+        ("test_soak:test_trials_end_clean", "test_launcher:test_a_hang_up"),
+    ),
     "S1": Promise(
         "Nothing in a run folder reaches the terminal as a command",
         ("test_text:test_attacks", "test_application_pty:test_nothing_of_hostile", "test_cli_run:test_what_a_run_says"),
+    ),
+    "S2": Promise(
+        "Data is never taken for markup or for an action",
+        ("test_look:test_markup", "test_chart:test_names_from_a_file", "test_cli_show:test_markup"),
     ),
     "S3": Promise(
         "No file that is read runs code or takes memory without end; what cannot be understood has an error of its own",
@@ -120,10 +128,24 @@ PROMISES: Final[Mapping[str, Promise]] = {
             "test_hostile_files:test_a_hostile",
             "test_hostile_files:test_hostile",
             "test_hostile_files:test_a_pickle",
+            "test_hostile_files:test_an_archive",
+            "test_hostile_files:test_predictions",
+            "test_data_faults:test_gzipped",
+            "test_data_faults:test_more_labels",
             "test_fuzz:test_any",
             "test_fuzz:test_a_damaged",
             "test_fuzz:test_a_writer",
             "test_cli_damage:test_",
+        ),
+    ),
+    "S4": Promise(
+        "Names of runs, presets and files lead nowhere but where they belong",
+        (
+            "test_cli_run:test_bad_names",
+            "test_cli_show:test_nothing_outside",
+            "test_runs:test_not_found",
+            "test_new_run:test_names_that_no_preset",
+            "test_data_faults:test_ids_do_not_lead_out",
         ),
     ),
     "S5": Promise(

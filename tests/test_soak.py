@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -168,12 +169,13 @@ def test_every_preset_has_a_toy(preset: str) -> None:
         assert config.latent_prior is None or max(sizes(config.latent_prior)) <= 8
 
 
-def test_trials_end_clean(tmp_path: Path) -> None:
+def test_trials_end_clean(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """By the command; what is broken must be some of it."""
     command = [sys.executable, "-m", "engine.soak", "--minutes", "0.1", "--json"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, env={**os.environ, "TMPDIR": str(tmp_path)})
     found = json.loads(done.stdout)
     assert done.returncode == 0, done.stderr.decode()
+    record_property("faults", sum(found["faults"].values()))
     assert found["runs"] == found["exact"] > 0 and found["resumed"] > 0
     assert (found["records_lost"], found["orphans"], found["problems"]) == (0, 0, [])
     assert not list(tmp_path.glob("histotui-soak-*"))

@@ -1,6 +1,8 @@
 """What can go wrong, one type per domain, each with the exit code that scripts see."""
 
-from typing import Final
+import errno
+from pathlib import Path
+from typing import Final, Self
 
 DONE: Final = 0
 INTERRUPTED: Final = 130
@@ -34,6 +36,13 @@ class DeviceError(EnvironmentFault):
 
 class StorageError(EnvironmentFault):
     """A disk that is full, read-only or failing."""
+
+    @classmethod
+    def of(cls, place: Path | str, error: OSError) -> Self:
+        """What the operating system refused at a place, and what to do."""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        advice = "free some space there" if full else "check that it can be written"
+        return cls(f"{place}: {error.strerror or error}; {advice}")
 
 
 class RunFolderError(EnvironmentFault):
