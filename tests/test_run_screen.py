@@ -1,5 +1,6 @@
 """One run on its screen: curves, samples, settings, log and events, live and past."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,18 @@ def test_every_metric_has_a_chart_under_its_own_name(bench: Bench) -> None:
         assert chart.readout() == ["step 100", "recon 300.0"]
 
     play(bench, script, (160, 48))
+
+
+def test_one_that_is_silent_has_the_command_that_tells_where_it_hangs(bench: Bench) -> None:
+    folder = bench.write(ID, [RunStarted(time=1000.0), StageStarted(time=1000.0, stage="generator")])
+    os.utime(folder.events, (1000.0, 1000.0))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        await until(pilot, lambda: f"silent: histotui logs {ID} --stack" in text_of(pilot.app.screen))
+
+    with RunLock(folder.lock):
+        play(bench, script, (80, 24))
 
 
 def test_in_a_small_window_the_list_chooses_the_one_chart(bench: Bench) -> None:

@@ -150,6 +150,8 @@ def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
         return line(joined([run.error.split("\n")[0], made_of, took, run.device]), "red" if run.error else "dim")
     if run.state == "queued" and run.stage:
         return line(f"waits: {run.stage}", "dim")
+    if run.state == "stalled":
+        return line(f"silent: histotui logs {run.id} --stack tells where it hangs", "yellow")
     stages = expected_stages(run.config)
     stage = snapshot.run.stages.get(snapshot.run.stage)
     if stage is None:
