@@ -186,14 +186,14 @@ class TestChanges:
 
     def test_a_run_that_is_taken_up_again_is_live_at_once(self, store: RunStore, index: RunIndex) -> None:
         ProcessIdentity.current().write(RunFolder(store.root / IDS[1]).process)
-        assert states(index)[IDS[1]] == states(RunIndex(store))[IDS[1]] == "stalled"
+        assert states(index)[IDS[1]] == states(RunIndex(store))[IDS[1]] == "running"
 
     def test_a_live_run_is_never_kept(self, store: RunStore) -> None:
         folder = RunFolder(store.root / IDS[4])
         ProcessIdentity.current().write(folder.process)
         age(folder.path)
         index = RunIndex(store)
-        assert states(index)[IDS[4]] == "stalled"
+        assert states(index)[IDS[4]] == "running"
         replace(ProcessIdentity.current(), start_time=1).write(folder.process)
         age(folder.path)
         assert states(index)[IDS[4]] == states(RunIndex(store))[IDS[4]] == "lost"

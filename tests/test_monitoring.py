@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
-from test_engine import edges, make_run  # noqa: F401
+from test_engine import make_run
 from test_resume_generators import TRAINED, differing
 from test_resume_generators import ends as ends_of
 from test_resume_generators import make_run as make_toy_run
@@ -42,6 +42,8 @@ from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder
 from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 SIDE, BATCH = 16, 48
 Make = Callable[[int, Tensor, torch.Generator], Tensor]

@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from test_engine import edges, stop_after  # noqa: F401
+from test_engine import stop_after
 
 from engine.__main__ import main
 from engine.checkpoints import CheckpointFolder, State
 from engine.soak.ending import Ending, differences, ending
 from engine.soak.toys import toy_config, toy_run
 from engine.spec.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 PRESET = "latent-flow"
 Forget = Callable[[State], State]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_engine import edges, stop_after  # noqa: F401
+from test_engine import stop_after
 from test_generators import TOYS
 from toys import same
 
@@ -21,6 +21,8 @@ from engine.spec.events import EventReader, Metrics, RunStopped
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
 from engine.trainer import Trainer
+
+pytestmark = pytest.mark.usefixtures("in_process")
 
 TRAINED = [kind for kind, config in TOYS.items() if isinstance(config, FitConfig)]
 
