@@ -16,16 +16,8 @@ from engine.narration import narrate, write
 from engine.spec.atomic import remove_abandoned
 from engine.spec.config import RunConfig
 from engine.spec.errors import DONE, HistotuiError, RunFolderError, Stopped
-from engine.spec.events import (
-    EventWriter,
-    Resumed,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    RunStopped,
-    read_first,
-    worked_seconds,
-)
+from engine.spec.event_log import EventWriter, read_first, worked_seconds
+from engine.spec.events import Resumed, RunFailed, RunFinished, RunStarted, RunStopped
 from engine.spec.failpoints import arm_from_environment
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.resolve import load as load_config

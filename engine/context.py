@@ -8,7 +8,8 @@ import torch
 from engine.control import StopFlag
 from engine.progress import Report
 from engine.spec.config import RunConfig
-from engine.spec.events import EventWriter, Progress, Warned
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Progress, Warned
 from engine.spec.run_folder import RunFolder
 
 PROGRESS_SECONDS = 1.0

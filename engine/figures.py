@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from engine.progress import Report
 from engine.spec.atomic import replacing
 from engine.spec.errors import RunFolderError
-from engine.spec.events import EventReader, Metrics
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics
 from engine.spec.failpoints import Write
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import answer, read_score_trees

@@ -10,7 +10,8 @@ from engine.data.shares import LEAST, class_shares
 from engine.earlier_runs import was_taken
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError
-from engine.spec.events import EventReader, Resumed, RunStarted, StageFinished, read_first
+from engine.spec.event_log import EventReader, read_first
+from engine.spec.events import Resumed, RunStarted, StageFinished
 from engine.spec.json_file import read_json
 from engine.spec.resolve import Tree, dump
 from engine.spec.run_folder import RunFolder

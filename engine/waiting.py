@@ -12,7 +12,8 @@ import torch
 from engine.data.packing import cache_folder
 from engine.device import device_key, device_name, possible_devices
 from engine.device_queue import ONE_AT_A_TIME, DeviceQueue
-from engine.spec.events import DeviceTaken, EventWriter, Queued
+from engine.spec.event_log import EventWriter
+from engine.spec.events import DeviceTaken, Queued
 
 _SAID_AGAIN: Final = 30.0
 """Seconds after which a run that waits says so again: whoever looks from another machine has only its log to go by."""

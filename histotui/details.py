@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from engine.spec.events import EventReader
+from engine.spec.event_log import EventReader
 from engine.spec.quality import read_quality
 from engine.spec.run_folder import RunFolder
 from histotui import console

@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Self
 
 from engine.spec.errors import DONE, INTERRUPTED, ConfigError, Diverged, EnvironmentFault, HistotuiError, Stopped
-from engine.spec.events import Event, EventReader, RunFailed, RunFinished, RunStopped
+from engine.spec.event_log import EventReader
+from engine.spec.events import Event, RunFailed, RunFinished, RunStopped
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.launcher import ask_to_stop

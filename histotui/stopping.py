@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 
 from engine.spec.errors import EnvironmentFault, RunFolderError
-from engine.spec.events import RunStarted, RunStopped, read_first, read_last
+from engine.spec.event_log import read_first, read_last
+from engine.spec.events import RunStarted, RunStopped
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console, launcher

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.spec.errors import HistotuiError, RunFolderError
+from engine.spec.event_log import parse_event, read_first, read_last
 from engine.spec.events import (
     Event,
     Progress,
@@ -19,9 +20,6 @@ from engine.spec.events import (
     Scored,
     StageFinished,
     StageStarted,
-    parse_event,
-    read_first,
-    read_last,
 )
 from engine.spec.json_file import read_json
 from engine.spec.run_folder import RUN_ID, RunFolder

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from engine.spec.errors import HistotuiError
-from engine.spec.events import Event, EventReader, ImageSaved, Metrics, Progress
+from engine.spec.event_log import EventReader
+from engine.spec.events import Event, ImageSaved, Metrics, Progress
 from engine.spec.run_folder import RunFolder
 from histotui.curves import Curve, CurveBook
 from histotui.index import RunIndex

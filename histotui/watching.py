@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from engine.spec.events import EventReader
+from engine.spec.event_log import EventReader
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui import console

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from engine.spec.errors import Stopped
+from engine.spec.event_log import EventWriter, read_first
 from engine.spec.events import (
-    EventWriter,
     ImageSaved,
     Metrics,
     Progress,
@@ -22,7 +22,6 @@ from engine.spec.events import (
     StageFinished,
     StageStarted,
     Warned,
-    read_first,
 )
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder

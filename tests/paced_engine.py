@@ -7,7 +7,8 @@ from pathlib import Path
 
 import fake_engine
 
-from engine.spec.events import EventWriter, Metrics, Progress, RunStarted, StageStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Metrics, Progress, RunStarted, StageStarted
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 

@@ -14,10 +14,9 @@ from PIL import Image
 from terminal import DOWN, ENTER, ESCAPE, UP, Terminal, environment, histotui
 from workbench import until
 
+from engine.spec.event_log import EventReader, EventWriter
 from engine.spec.events import (
     Event,
-    EventReader,
-    EventWriter,
     ImageSaved,
     Metrics,
     RunFailed,

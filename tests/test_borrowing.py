@@ -21,7 +21,8 @@ from engine.preflight import answer_preflight
 from engine.progress import silent
 from engine.spec.config import DataConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError, Stopped, StorageError
-from engine.spec.events import EventReader, EventWriter, ImageSaved, Metrics, Progress, Warned
+from engine.spec.event_log import EventReader, EventWriter
+from engine.spec.events import ImageSaved, Metrics, Progress, Warned
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

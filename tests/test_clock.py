@@ -14,17 +14,8 @@ from engine.device_queue import DeviceQueue
 from engine.soak.ending import differences, ending
 from engine.soak.toys import toy_config, toy_run
 from engine.spec import clock
-from engine.spec.events import (
-    EventReader,
-    EventWriter,
-    Metrics,
-    Resumed,
-    RunFinished,
-    RunStarted,
-    Warned,
-    read_last,
-    worked_seconds,
-)
+from engine.spec.event_log import EventReader, EventWriter, read_last, worked_seconds
+from engine.spec.events import Metrics, Resumed, RunFinished, RunStarted, Warned
 from engine.spec.process import RunLock, locked
 from engine.spec.run_folder import RunFolder
 from histotui.curves import CurveBook

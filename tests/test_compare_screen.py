@@ -18,7 +18,8 @@ from workbench import Bench
 
 from engine.spec.config import RunConfig
 from engine.spec.errors import EnvironmentFault, RunFolderError, StorageError
-from engine.spec.events import EventWriter, ImageSaved, Metrics, RunFinished, RunStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import ImageSaved, Metrics, RunFinished, RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply
 from engine.spec.run_folder import RunFolder

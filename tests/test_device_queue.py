@@ -16,18 +16,8 @@ from engine.device_queue import ONE_AT_A_TIME, DeviceQueue
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
 from engine.spec.errors import Stopped
-from engine.spec.events import (
-    DeviceTaken,
-    EventReader,
-    EventWriter,
-    Queued,
-    RunFinished,
-    RunStarted,
-    RunStopped,
-    StageStarted,
-    read_last,
-    worked_seconds,
-)
+from engine.spec.event_log import EventReader, EventWriter, read_last, worked_seconds
+from engine.spec.events import DeviceTaken, Queued, RunFinished, RunStarted, RunStopped, StageStarted
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from engine.waiting import take_device

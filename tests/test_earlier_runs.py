@@ -21,7 +21,8 @@ from engine.monitoring.samples import Samples
 from engine.pipeline import run_stages
 from engine.spec.config import RunConfig
 from engine.spec.errors import Stopped
-from engine.spec.events import EventReader, EventWriter, Metrics
+from engine.spec.event_log import EventReader, EventWriter
+from engine.spec.events import Metrics
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

@@ -24,10 +24,9 @@ from engine.monitoring import samples
 from engine.spec.config import RunConfig
 from engine.spec.config_parts import FitConfig
 from engine.spec.errors import StorageError
+from engine.spec.event_log import EventReader, EventWriter, read_last
 from engine.spec.events import (
     CheckpointSaved,
-    EventReader,
-    EventWriter,
     ImageSaved,
     Metrics,
     Progress,
@@ -35,7 +34,6 @@ from engine.spec.events import (
     RunFinished,
     StageFinished,
     Warned,
-    read_last,
 )
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock

@@ -18,7 +18,8 @@ from engine.control import StopFlag
 from engine.data.patches import PatchSet
 from engine.pipeline import run_stages
 from engine.spec.errors import CheckpointError, Stopped
-from engine.spec.events import EventReader, EventWriter, Metrics
+from engine.spec.event_log import EventReader, EventWriter
+from engine.spec.events import Metrics
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

@@ -8,14 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec import events as events_module
+from engine.spec import event_log
 from engine.spec.errors import RunFolderError
+from engine.spec.event_log import MAX_LINE, EventReader, EventWriter, parse_event, read_first, read_last, worked_seconds
 from engine.spec.events import (
     EVENT_TYPES,
-    MAX_LINE,
     Event,
-    EventReader,
-    EventWriter,
     ImageSaved,
     Metrics,
     Resumed,
@@ -23,10 +21,6 @@ from engine.spec.events import (
     RunStarted,
     RunStopped,
     Warned,
-    parse_event,
-    read_first,
-    read_last,
-    worked_seconds,
 )
 
 
@@ -170,7 +164,7 @@ def test_a_line_that_the_disk_has_no_room_for_leaves_no_part_of_it(
     with EventWriter(tmp_path / "e") as writer:
         writer.write(metrics(1))
         with monkeypatch.context() as full:
-            full.setattr(events_module.os, "write", lambda descriptor, line: write_whole(descriptor, line[:9]))
+            full.setattr(event_log.os, "write", lambda descriptor, line: write_whole(descriptor, line[:9]))
             with pytest.raises(OSError, match="No space left"):
                 writer.write(metrics(2))
         writer.write(metrics(3))
@@ -181,7 +175,7 @@ def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(events_module.os, "fdatasync", lambda _: synced.append((tmp_path / "e").stat().st_size))
+    monkeypatch.setattr(event_log.os, "fdatasync", lambda _: synced.append((tmp_path / "e").stat().st_size))
     sizes = []
     with EventWriter(tmp_path / "e") as writer:
         for number, seconds in enumerate((100.0, 101.0, 102.5, 103.0)):
@@ -192,7 +186,7 @@ def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(
 
 
 def test_every_event_type_has_a_name_of_its_own() -> None:
-    kinds = {kind for kind in vars(events_module).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
+    kinds = {kind for kind in vars(event_log).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
         Event
     }
     assert {kind.type: kind for kind in kinds} == EVENT_TYPES

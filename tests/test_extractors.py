@@ -20,7 +20,8 @@ from engine.quality.features import features_of
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import DataConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError
-from engine.spec.events import EventReader, Warned
+from engine.spec.event_log import EventReader
+from engine.spec.events import Warned
 from engine.spec.generator_config import VaeConfig
 from engine.spec.resolve import apply, dump
 from engine.stages import prepare

@@ -13,7 +13,8 @@ from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
 from engine.spec.atomic import abandoned
 from engine.spec.errors import ConfigError
-from engine.spec.events import CheckpointSaved, EventReader, RunFailed, Warned, read_last
+from engine.spec.event_log import EventReader, read_last
+from engine.spec.events import CheckpointSaved, RunFailed, Warned
 from engine.spec.failpoints import NAMES, OUTSIDE_RUNS, Act, Action, Moment, Write, arm, reach, spoiled
 from engine.spec.process import is_locked
 from engine.spec.run_folder import RunFolder
@@ -188,7 +189,7 @@ class TestFailpoints:
 
 WRITERS = {
     "engine/spec/atomic.py": "where files and folders get their names",
-    "engine/spec/events.py": "appends to the log; Act.EVENT",
+    "engine/spec/event_log.py": "appends to the log; Act.EVENT",
     "engine/storage.py": "takes room on the disk, in a file that is never read",
     "engine/device_queue.py": "tickets and locks, which mean nothing once nobody holds them",
     "engine/audit/checks.py": "puts aside what is damaged",

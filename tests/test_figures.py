@@ -11,7 +11,8 @@ from engine.answer import load_query
 from engine.figures import COLOURS, Drawn, confusion_figure, roc_figure, training_figure
 from engine.progress import silent
 from engine.spec.errors import RunFolderError, StorageError
-from engine.spec.events import EventWriter, Metrics
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Metrics
 from engine.spec.run_folder import RunFolder
 
 ROC = {"fpr": [0.0, 0.25, 1.0], "tpr": [0.0, 0.75, 1.0]}

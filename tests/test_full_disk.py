@@ -13,7 +13,7 @@ import pytest
 from engine.soak.ending import Ending, differences, ending
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
-from engine.spec.events import read_last
+from engine.spec.event_log import read_last
 
 SESSION = Path(__file__).with_name("full_disk_session.py")
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"]

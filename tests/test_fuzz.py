@@ -26,7 +26,8 @@ from engine.data.pack import DamagedPackError, read_manifest
 from engine.spec import resolve
 from engine.spec.config import RunConfig
 from engine.spec.errors import CheckpointError, ConfigError, HistotuiError, RunFolderError
-from engine.spec.events import EventReader, EventWriter, Metrics, Progress, RunStarted, parse_event, read_last
+from engine.spec.event_log import EventReader, EventWriter, parse_event, read_last
+from engine.spec.events import Metrics, Progress, RunStarted
 from engine.spec.failpoints import arm
 from engine.spec.process import ProcessIdentity
 from engine.spec.quality import read_quality

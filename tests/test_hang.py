@@ -12,7 +12,7 @@ from engine.soak.ending import differences, ending
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
 from engine.spec.errors import RunFolderError
-from engine.spec.events import read_last
+from engine.spec.event_log import read_last
 from engine.spec.process import ProcessIdentity
 from engine.spec.run_folder import RunFolder
 from histotui.launcher import kill

@@ -36,7 +36,8 @@ from engine.monitoring.samples import Samples
 from engine.monitoring.usefulness import Usefulness, validation_patches
 from engine.spec.config import MonitoringConfig, RunConfig, TrainingConfig
 from engine.spec.errors import ConfigError
-from engine.spec.events import EventReader, Metrics, Warned
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics, Warned
 from engine.spec.generator_config import GanConfig, VaeConfig
 from engine.spec.resolve import apply, dump, load
 from engine.spec.run_folder import RunFolder

@@ -11,10 +11,9 @@ import pytest
 
 from engine.__main__ import main
 from engine.narration import narrate
+from engine.spec.event_log import EventReader, EventWriter
 from engine.spec.events import (
     Event,
-    EventReader,
-    EventWriter,
     Metrics,
     Progress,
     Resumed,

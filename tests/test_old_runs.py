@@ -9,7 +9,8 @@ from old_runs.make import BROKEN_OFF, IMAGES
 
 from engine.audit import audit
 from engine.soak.engines import Engines
-from engine.spec.events import EventReader, Metrics
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 from histotui.summary import summarize

@@ -8,7 +8,8 @@ import pytest
 
 from engine.outlook import cautions, expected_duration, expected_training
 from engine.spec.config import RunConfig
-from engine.spec.events import EventWriter, Resumed, RunStarted, StageFinished
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Resumed, RunStarted, StageFinished
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

@@ -23,7 +23,8 @@ from engine.quality.features import Space
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import DataConfig, EvaluationConfig, QualityConfig, RunConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError, RunFolderError, Stopped
-from engine.spec.events import EventReader, EventWriter, Progress, Warned
+from engine.spec.event_log import EventReader, EventWriter
+from engine.spec.events import Progress, Warned
 from engine.spec.generator_config import VaeConfig
 from engine.spec.quality import Comparison, Measures, QualitySheet, read_quality, write_quality
 from engine.spec.resolve import apply, dump

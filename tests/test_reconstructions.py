@@ -21,7 +21,8 @@ from engine.pipeline import remaining, run_stages
 from engine.randomness import generator as rng_at
 from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, DataError
-from engine.spec.events import EventReader, EventWriter, ImageSaved, Metrics
+from engine.spec.event_log import EventReader, EventWriter
+from engine.spec.events import ImageSaved, Metrics
 from engine.spec.generator_config import LatentFlowConfig, VaeConfig
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump, kinds

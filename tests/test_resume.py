@@ -12,7 +12,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from engine.soak.engines import Engines
-from engine.spec.events import EventReader, ImageSaved, Metrics, Progress, Resumed, RunStopped
+from engine.spec.event_log import EventReader
+from engine.spec.events import ImageSaved, Metrics, Progress, Resumed, RunStopped
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder

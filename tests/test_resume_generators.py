@@ -17,7 +17,8 @@ from engine.pipeline import STAGES
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import DataConfig, RunConfig, SynthesisConfig, TissueConfig, TrainingConfig
 from engine.spec.config_parts import FitConfig
-from engine.spec.events import EventReader, Metrics, RunStopped
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics, RunStopped
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
 from engine.trainer import Trainer

@@ -12,17 +12,8 @@ from textual.pilot import Pilot
 from textual.widgets import Label, Log, TabbedContent
 from workbench import Bench
 
-from engine.spec.events import (
-    Event,
-    EventWriter,
-    ImageSaved,
-    Metrics,
-    RunFailed,
-    RunFinished,
-    RunStarted,
-    StageStarted,
-    Warned,
-)
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Event, ImageSaved, Metrics, RunFailed, RunFinished, RunStarted, StageStarted, Warned
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI

@@ -11,7 +11,8 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 from workbench import Bench
 
-from engine.spec.events import EventWriter, Progress, RunFailed, RunFinished, RunStarted, StageStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, StageStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder

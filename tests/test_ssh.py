@@ -15,7 +15,8 @@ import pytest
 from terminal import ENTER, PATIENCE, Terminal, environment, histotui
 from workbench import until
 
-from engine.spec.events import Event, EventReader, Metrics, RunStopped
+from engine.spec.event_log import EventReader
+from engine.spec.events import Event, Metrics, RunStopped
 from engine.spec.run_folder import RunFolder
 from histotui.runs import Life, life_of
 

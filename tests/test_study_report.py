@@ -21,7 +21,8 @@ from engine.comparing import answer_comparison, read_predictions
 from engine.progress import silent
 from engine.spec.config import RunConfig
 from engine.spec.errors import StorageError
-from engine.spec.events import EventWriter, Metrics, RunFinished, RunStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Metrics, RunFinished, RunStarted
 from engine.spec.failpoints import arm
 from engine.spec.presets import PRESETS
 from engine.spec.quality import write_quality

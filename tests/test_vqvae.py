@@ -23,7 +23,8 @@ from engine.latents import LatentBatches
 from engine.randomness import generator as rng_at
 from engine.spec.config import DataConfig, RunConfig, TissueConfig, TrainingConfig
 from engine.spec.errors import ConfigError, Diverged
-from engine.spec.events import EventReader, Metrics
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics
 from engine.spec.generator_config import TransformerConfig, VqvaeConfig
 from engine.stages import generator, prepare
 from engine.trainer import Trainer

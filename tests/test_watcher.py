@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from workbench import Bench
 
-from engine.spec.events import EventWriter, ImageSaved, Metrics, Progress, RunFinished, RunStarted, StageStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import ImageSaved, Metrics, Progress, RunFinished, RunStarted, StageStarted
 from histotui import watcher as watching
 from histotui.devices import DeviceMeter
 from histotui.log_tail import LAST, Growth, LogTail

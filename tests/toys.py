@@ -10,7 +10,7 @@ from engine.context import Context
 from engine.control import StopFlag
 from engine.data.patches import PatchSet
 from engine.spec.config import RunConfig
-from engine.spec.events import EventWriter
+from engine.spec.event_log import EventWriter
 from engine.spec.run_folder import RunFolder
 
 CPU = torch.device("cpu")

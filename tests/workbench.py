@@ -17,7 +17,8 @@ import fake_engine
 import pytest
 
 from engine.spec.config import RunConfig
-from engine.spec.events import Event, EventWriter
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Event
 from engine.spec.presets import PRESETS
 from engine.spec.resolve import dump
 from engine.spec.run_folder import RunFolder

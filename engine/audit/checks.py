@@ -18,7 +18,8 @@ from engine.data.pack import DamagedPackError, describe_array
 from engine.data.sources.run import IMAGES, LABELS
 from engine.spec.atomic import PARTIAL, abandoned
 from engine.spec.errors import CheckpointError, HistotuiError
-from engine.spec.events import EventReader, ImageSaved, RunFinished, RunStarted, read_first, read_last, torn_tail
+from engine.spec.event_log import EventReader, read_first, read_last, torn_tail
+from engine.spec.events import ImageSaved, RunFinished, RunStarted
 from engine.spec.json_file import read_json
 from engine.spec.quality import read_quality
 from engine.spec.resolve import load as load_config

@@ -8,7 +8,8 @@ from sklearn.metrics import roc_auc_score
 
 from engine import metrics
 from engine.bench.timing import Goal, Result, compare
-from engine.spec.events import EventWriter, Metrics
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Metrics
 
 KAGGLE_TEST = 57_458
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.arrays import read_arrays
-from engine.spec.events import Event, EventReader, ImageSaved, Metrics
+from engine.spec.event_log import EventReader
+from engine.spec.events import Event, ImageSaved, Metrics
 from engine.spec.json_file import read_json
 from engine.spec.run_folder import RunFolder
 

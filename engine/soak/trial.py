@@ -12,7 +12,8 @@ from engine.soak.ending import Ending, differences, ending, rows_of
 from engine.soak.engines import Engines
 from engine.soak.faults import DAMAGES, FAULTS, Ended, killed_at
 from engine.spec.errors import HistotuiError
-from engine.spec.events import CheckpointSaved, EventReader
+from engine.spec.event_log import EventReader
+from engine.spec.events import CheckpointSaved
 from engine.spec.process import is_locked
 from engine.spec.run_folder import RunFolder
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from engine.spec.events import Event, EventWriter, Metrics, Progress, RunFinished, RunStarted, StageStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Event, Metrics, Progress, RunFinished, RunStarted, StageStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity
 from engine.spec.resolve import dump

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from engine.spec.events import Event, EventWriter, Metrics, Progress, RunStarted, StageStarted
+from engine.spec.event_log import EventWriter
+from engine.spec.events import Event, Metrics, Progress, RunStarted, StageStarted
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
 from histotui.bench.run_folders import config_text, write_name

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from engine.spec.errors import RunFolderError
-from engine.spec.events import EventReader, Metrics
+from engine.spec.event_log import EventReader
+from engine.spec.events import Metrics
 from engine.spec.resolve import dump, flatten
 from engine.spec.run_folder import RunFolder
 from engine.spec.study import Part, yardsticks

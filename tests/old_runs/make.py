@@ -11,7 +11,7 @@ from typing import Final
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
 from engine.spec.atomic import remove_abandoned
-from engine.spec.events import read_first
+from engine.spec.event_log import read_first
 from engine.spec.run_folder import RunFolder
 from engine.spec.version import VERSION
 
