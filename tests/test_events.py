@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.spec import event_log
+from engine.spec import event_log, events
 from engine.spec.errors import RunFolderError
 from engine.spec.event_log import MAX_LINE, EventReader, EventWriter, parse_event, read_first, read_last, worked_seconds
 from engine.spec.events import (
@@ -186,7 +186,7 @@ def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(
 
 
 def test_every_event_type_has_a_name_of_its_own() -> None:
-    kinds = {kind for kind in vars(event_log).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
+    kinds = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
         Event
     }
     assert {kind.type: kind for kind in kinds} == EVENT_TYPES
