@@ -15,10 +15,15 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-_LARGEST: Final = 1 << 28
-"""Bytes that one array of an archive may have: the labels of a quarter of a billion patches."""
+_LARGEST: Final = 1 << 29
+"""Bytes that the arrays of an archive may have: rows and groups of 30 million patches."""
+_LONGEST: Final = 1 << 48
 _SUFFIX: Final = ".npy"
 _READ_HEADER: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+_ODD: Final = (tokenize.TokenError, SyntaxError, RecursionError, MemoryError, TypeError, LookupError, OverflowError)
+"""What numpy lets through of Python's parser and of its own, beside ValueError."""
 
 
 class Header(NamedTuple):
@@ -40,21 +45,31 @@ def read_header(file: IO[bytes]) -> Header:
         raise ValueError("unknown version of the npy format")
     try:
         shape, fortran, dtype = read(file)
-    # What numpy lets through of Python's parser.
-    except (tokenize.TokenError, SyntaxError, RecursionError, MemoryError) as error:
+    except _ODD as error:
         raise ValueError(f"the header cannot be read ({type(error).__name__})") from None
-    if fortran or dtype.hasobject or any(length < 0 for length in shape):
+    if fortran or dtype.hasobject or not dtype.itemsize or not all(map(_is_length, shape)):
         raise ValueError(f"unexpected layout: {dtype} of shape {shape}")
     return Header(shape, dtype)
 
 
-def open_array(path: Path) -> NDArray[Any]:
-    """The array in an npy file, mapped read-only."""
+def look_at(path: Path) -> tuple[Header, int]:
+    """The header of an npy file whose data are all there, and where they begin."""
     with path.open("rb") as file:
         header, offset = read_header(file), file.tell()
-    if path.stat().st_size != offset + header.bytes:
-        raise ValueError(f"{path.stat().st_size} bytes are not {header.dtype} of shape {header.shape}")
+    size = path.stat().st_size
+    if size != offset + header.bytes:
+        raise ValueError(f"{size} bytes are not {header.dtype} of shape {header.shape}")
+    return header, offset
+
+
+def open_array(path: Path) -> NDArray[Any]:
+    """The array in an npy file, mapped read-only."""
+    header, offset = look_at(path)
     return np.memmap(path, header.dtype, "r", offset, header.shape)
+
+
+def _is_length(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LONGEST
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
@@ -62,23 +77,33 @@ def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             wanted = names or tuple(name.removesuffix(_SUFFIX) for name in archive.namelist())
-            return {name: _read(archive, name) for name in wanted}
-    except KeyError:
-        raise ValueError(f"it must have the arrays {', '.join(names)}") from None
+            members = {name: _member(archive, name) for name in wanted}
+            needed = sum(member.file_size for member in members.values())
+            if needed > _LARGEST:
+                raise ValueError(f"arrays of {needed} bytes, and they may have {_LARGEST}")
+            return {name: _read(archive, member) for name, member in members.items()}
     except OSError as error:
         # So is a place that lies before the file's beginning.
         if error.errno != errno.EINVAL:
             raise
         raise ValueError(f"damaged ({error.strerror})") from None
-    # What is encrypted is a RuntimeError, what is compressed in an unknown way a NotImplementedError.
+    # What is encrypted is a RuntimeError.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ValueError(str(error)) from None
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> NDArray[Any]:
-    member = archive.getinfo(name + _SUFFIX)
-    if member.file_size > _LARGEST:
-        raise ValueError(f"{name}: {member.file_size} bytes, and no array may have more than {_LARGEST}")
+def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    try:
+        member = archive.getinfo(name + _SUFFIX)
+    except KeyError:
+        raise ValueError(f"it has no array {name!r}") from None
+    # Other ways to compress take memory as the file says.
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name}: compressed in an unknown way")
+    return member
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
         header = read_header(file)
         # No more comes than the archive has said, and a shape that is not what came is refused.

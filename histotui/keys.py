@@ -25,7 +25,8 @@ def after_escape(event: events.Key | events.Paste) -> events.Key | None:
     """The second of two keys that came as one; None where it was one.
 
     A terminal sends alt and a letter as it sends escape and the letter, so that Textual reads alt where the two came
-    within a tenth of a second or in one packet. Where the terminal tells them apart, the event has no character.
+    within a tenth of a second or in one packet. Where the terminal tells them apart, the event has no character; nor
+    has it after b and f, which cannot be told from ctrl and an arrow.
     """
     if not isinstance(event, events.Key) or not event.key.startswith("alt+") or not event.character:
         return None

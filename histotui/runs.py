@@ -33,7 +33,7 @@ RESUMABLE: frozenset[State] = frozenset({"failed", "stopped", "lost"})
 
 # Seconds. On another host there is only the log to go by.
 _QUEUED = 10
-_STALLED = 120
+STALLED = 120
 _STALLED_ELSEWHERE = 60
 _LOST_ELSEWHERE = 600
 
@@ -133,11 +133,9 @@ def life_of(folder: RunFolder) -> Life:
     return Life.DEAD if identity.is_here() or identity.host == socket.gethostname() else Life.ELSEWHERE
 
 
-def silence_of(events: Path, last: Event | None, life: Life, created: float, now: float) -> float:
+def silence_of(events: Path, last: Event | None, created: float, now: float) -> float:
     """Seconds since a run was last heard of, by its last event or its creation."""
     said = created if last is None else last.time
-    if life is not Life.ALIVE:
-        return now - said
     # The clock may have been set since the run began, which its events do not follow but its log's time does.
     return min(abs(now - said), abs(now - _written(events, said)))
 
@@ -160,8 +158,8 @@ def state_of(last: Event | None, life: Life, silence: float) -> State:
     if life is Life.ALIVE and isinstance(last, Queued):
         return "queued"
     if life is Life.ALIVE:
-        return "running" if silence <= _STALLED else "stalled"
-    return "queued" if life is Life.UNSEEN and last is None and abs(silence) < _QUEUED else "lost"
+        return "running" if silence <= STALLED else "stalled"
+    return "queued" if life is Life.UNSEEN and last is None and silence < _QUEUED else "lost"
 
 
 def section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from engine.spec.json_file import read_json
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import answer, read_score_trees
 from histotui.formats import number
-from histotui.runs import LIVE, State, expected_stages, life_of, silence_of, state_of
+from histotui.runs import LIVE, STALLED, State, expected_stages, life_of, silence_of, state_of
 
 Tree = dict[str, Any]
 
@@ -145,9 +145,8 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
     config, meta = read_tree(folder.config), read_tree(folder.meta, missing_is_empty=True)
     first, last = read_first(folder.events), read_last(folder.events)
     created = created_at(folder)
-    life = life_of(folder)
-    silence = silence_of(folder.events, last, life, created, now)
-    state = state_of(last, life, silence)
+    silence = silence_of(folder.events, last, created, now)
+    state = state_of(last, life_of(folder), silence)
     scores = tuple(read_score_trees(folder.scores))
     return RunSummary(
         folder=folder,
@@ -156,7 +155,8 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
         state=state,
         stage=_stage(last, config),
         created=created,
-        seconds=_seconds(first, last, silence if state in LIVE else 0.0),
+        # What passes for silence where the clock was set is none.
+        seconds=_seconds(first, last, min(silence, STALLED) if state in LIVE else 0.0),
         device=_device(folder, first, config),
         config=config,
         scores=scores,

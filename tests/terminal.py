@@ -135,8 +135,10 @@ class Terminal:
 
     def _show(self, got: bytes) -> None:
         self._unshown += got
-        begins = self._unshown.rfind(FRAME_BEGINS)
-        whole = begins if begins > self._unshown.rfind(FRAME_ENDS) else len(self._unshown)
+        begins, length = self._unshown.rfind(FRAME_BEGINS), len(self._unshown)
+        # A read may end within the mark.
+        within = next((n for n in range(len(FRAME_BEGINS), 0, -1) if self._unshown.endswith(FRAME_BEGINS[:n])), 0)
+        whole = begins if begins > self._unshown.rfind(FRAME_ENDS) else length - within
         self._stream.feed(_BEYOND_PYTE.sub(b"", self._unshown[:whole]))
         self._unshown = self._unshown[whole:]
 

@@ -186,8 +186,6 @@ def test_the_log_reaches_the_disk_every_few_seconds_and_at_the_end(
 
 
 def test_every_event_type_has_a_name_of_its_own() -> None:
-    kinds = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)} - {
-        Event
-    }
+    kinds = {kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)} - {Event}
     assert {kind.type: kind for kind in kinds} == EVENT_TYPES
     assert len(kinds) == len(EVENT_TYPES)

@@ -63,7 +63,7 @@ def written(store: RunStore, run_id: str, *events: dict[str, object]) -> RunFold
 def age(path: Path) -> None:
     """Let a folder and its files have been written a while ago."""
     for place in (path, *path.rglob("*")):
-        os.utime(place, (time.time() - 100, time.time() - 100))
+        os.utime(place, (time.time() - 30, time.time() - 30))
 
 
 def as_listed(store: RunStore) -> list[RunSummary]:

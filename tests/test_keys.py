@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 from textual import work
+from textual._xterm_parser import XTermParser
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
@@ -141,14 +142,14 @@ def test_escape_and_a_letter_that_came_as_one_are_two_keys_outside_of_fields() -
         app = Listening()
         async with app.run_test():
             app.post_message(Key("alt+left", None))
-            app.post_message(Key("alt+b", "b"))
+            app.post_message(Key("alt+c", "c"))
             burst(app, "f9")
             await come("f9")
             app.set_focus(None)
             app.post_message(Key("alt+q", "q"))
             burst(app, "x")
             await come("x")
-            assert app.query_one(Input).value == "b"
+            assert app.query_one(Input).value == "c"
 
     async def come(key: str) -> None:
         for _ in range(100):
@@ -159,6 +160,14 @@ def test_escape_and_a_letter_that_came_as_one_are_two_keys_outside_of_fields() -
 
     asyncio.run(run())
     assert pressed == ["alt+left", "f9", "escape", "q", "x"]
+
+
+@pytest.mark.parametrize("letter", "acdeghijklmnopqrstuvwxyzACDQR")
+def test_what_a_terminal_sends_for_both_is_two_keys(letter: str) -> None:
+    parser = XTermParser()
+    (event,) = (event for event in (*parser.feed(f"\x1b{letter}"), *parser.feed("")) if isinstance(event, Key))
+    after = after_escape(event)
+    assert after is not None and (after.key, after.character) == (letter, letter)
 
 
 def test_alt_that_a_terminal_tells_apart_is_one_key() -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.arrays import open_array
+from engine.arrays import look_at, open_array
 from engine.data.patches import PatchSet
 from engine.data.sources.base import SPLITS
 from engine.spec.json_file import read_json
@@ -98,10 +98,10 @@ def array_path(folder: Path, name: str) -> Path:
 def describe_array(path: Path) -> ArrayFile:
     """Shape, type, size and digest of an array's file; DamagedPackError where the header is not a plain array's."""
     try:
-        array, size = open_array(path), path.stat().st_size
+        (header, _), size = look_at(path), path.stat().st_size
     except (OSError, ValueError) as error:
         raise DamagedPackError(f"{path.name}: {error}") from None
-    return ArrayFile(array.shape, array.dtype.str, size, _sampled_sha256(path, size))
+    return ArrayFile(header.shape, header.dtype.str, size, _sampled_sha256(path, size))
 
 
 def _sampled_sha256(path: Path, size: int) -> str:

@@ -16,7 +16,7 @@ _BOOTED: Final = time.time() - since_boot() / 1e9
 
 
 def now() -> float:
-    """Wall-clock seconds by the clock as it stood when the process began.
+    """Wall-clock seconds by the clock as it stood when the process began, or that from which it was forked.
 
     The clock of a machine is set while runs go on, by hand or from the network. Between two of these times lies what
     really passed; after the clock was set they are off by as much as it was.

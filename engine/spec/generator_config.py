@@ -162,7 +162,7 @@ class ProjectionGanConfig(FitConfig):
         0.999, ge=0, lt=1, description="Decay per generator step of the averaged weights that patches are sampled with."
     )
 
-    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 6, "batch_size": 16, "channels": 16})
+    quick: ClassVar[Mapping[str, int]] = MappingProxyType({"epochs": 5, "batch_size": 16, "channels": 16})
 
 
 class DiffusionConfig(FitConfig):
@@ -190,7 +190,7 @@ class DiffusionConfig(FitConfig):
     )
 
     quick: ClassVar[Mapping[str, int]] = MappingProxyType(
-        {"epochs": 8, "batch_size": 32, "channels": 16, "blocks": 1, "sampling_steps": 14}
+        {"epochs": 7, "batch_size": 32, "channels": 16, "blocks": 1, "sampling_steps": 12}
     )
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
 
 from histotui.formats import duration, interval
 from histotui.look import bar, joined, line, state_text
-from histotui.runs import LIVE, RESUMABLE, expected_stages
+from histotui.runs import LIVE, RESUMABLE, Life, expected_stages, life_of
 from histotui.screens.run_actions import RunActions
 from histotui.summary import RunSummary
 from histotui.text import clean_line
@@ -150,14 +150,18 @@ def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
         return line(joined([run.error.split("\n")[0], made_of, took, run.device]), "red" if run.error else "dim")
     if run.state == "queued" and run.stage:
         return line(f"waits: {run.stage}", "dim")
-    if run.state == "stalled":
-        return line(f"silent: histotui logs {run.id} --stack tells where it hangs", "yellow")
     stages = expected_stages(run.config)
     stage = snapshot.run.stages.get(snapshot.run.stage)
+    hint = f"silent: histotui logs {run.id} --stack tells where it hangs" if _hangs_here(run) else ""
     if stage is None:
-        return line("starting …", "dim")
+        return line(hint or "starting …", "dim")
     place = f"{stages.index(stage.name) + 1} of {len(stages)}" if stage.name in stages else ""
     share = stage.step / stage.total if stage.total else 0.0
     done = f"{bar(share, 16)}{share:4.0%}"
     # A narrow window cuts off the end.
-    return line(joined([f"{stage.name} ({place})", done, time_left(stage), position(stage), rate(stage)]))
+    return line(joined([hint, f"{stage.name} ({place})", done, time_left(stage), position(stage), rate(stage)]))
+
+
+def _hangs_here(run: RunSummary) -> bool:
+    """Whether a stalled run's engine can be asked where it is."""
+    return run.state == "stalled" and life_of(run.folder) is Life.ALIVE

@@ -34,7 +34,7 @@ from engine.storage import storage_errors
 PREFIX: Final = "camelyonpatch_level_2_split_"
 _PATCH: Final = (CAMELYON_SIDE, CAMELYON_SIDE, 3)
 _PIECE: Final = 4 << 20
-_MOST_LABELS: Final = 1 << 26
+_MOST_LABELS: Final = 1 << 24
 """PCam has a quarter of a million patches; what says that it has more than so many is no table of labels."""
 _BESIDE: Final = 64 << 20
 """Bytes that an HDF5 file may have beside its values."""
@@ -170,8 +170,10 @@ def _read_labels(path: Path) -> NDArray[np.uint8]:
     content = BytesIO(b"".join(_gunzipped(path, silent, _MOST_LABELS + _BESIDE))) if path.suffix == ".gz" else path
     with _open(content, str(path)) as file:
         dataset = _dataset(file, "y", path)
-        if dataset.size > _MOST_LABELS:
-            raise DataError(f"{path}: {dataset.size} labels; there may be {_MOST_LABELS}")
+        if dataset.size > _MOST_LABELS or dataset.dtype.kind not in "biuf":
+            raise DataError(
+                f"{path}: {dataset.size} labels of type {dataset.dtype}; there may be {_MOST_LABELS}, and numbers"
+            )
         if dataset.ndim == 0 or dataset.size != dataset.shape[0]:
             raise DataError(f"{path}: `y` has shape {dataset.shape}; it must have one label per patch, (N, 1, 1, 1)")
         labels = _values(dataset, path).reshape(-1)
