@@ -45,8 +45,9 @@ def quality_of(folder: RunFolder) -> Quality:
 def _tables(sheet: QualitySheet) -> Iterator[tuple[str, ...]]:
     for space in dict.fromkeys(row.space for row in sheet.comparisons):
         rows = [row for row in sheet.comparisons if row.space == space]
-        numbers = [f"{count(row.patches)} {clean_line(row.of).removesuffix(' classes')}" for row in rows]
-        yield (f"quality by {clean_line(space)} ({', '.join(numbers)})", *_table(rows))
+        both, *classes = (f"{count(row.patches)} {clean_line(row.of)}" for row in rows)
+        numbers = ": ".join(filter(None, (both.removesuffix(" both classes"), ", ".join(classes))))
+        yield (f"quality by {clean_line(space)} ({numbers})", *_table(rows))
 
 
 def _table(rows: Sequence[Comparison]) -> list[str]:

@@ -56,14 +56,14 @@ def pane(folder: RunFolder, awaited: str, size: tuple[int, int]) -> list[str]:
 def test_a_table_for_each_space_has_the_floor_beside_each_value(bench: Bench) -> None:
     quality = quality_of(measured(bench))
     first, second = quality.tables
-    assert first[0] == "quality by random convolutions (2,000 both, 1,000 normal, 1,000 tumour)"
+    assert first[0] == "quality by random convolutions (2,000: 1,000 normal, 1,000 tumour)"
     assert first[1].split() == ["both", "floor", "normal", "floor", "tumour", "floor"]
     rows = {line[:16].strip(): line[16:].split() for line in first[2:]}
     assert rows["Fréchet distance"] == ["158", "1.34"] * 3
     assert rows["± error"] == ["0.014", "0.001"] * 3
     assert rows["detector AUC"] == ["0.999", "0.612"] * 3
     assert second[2].split()[-2:] == ["–", "–"]
-    assert max(map(len, (*first, *second))) <= 76
+    assert max(map(len, (*first, *second))) <= 70
 
 
 def test_remarks_say_what_is_missing_and_what_copying_is(bench: Bench) -> None:
