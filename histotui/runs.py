@@ -135,9 +135,10 @@ def life_of(folder: RunFolder) -> Life:
 
 def silence_of(events: Path, last: Event | None, created: float, now: float) -> float:
     """Seconds since a run was last heard of, by its last event or its creation."""
-    said = created if last is None else last.time
+    if last is None:
+        return abs(now - created)
     # The clock may have been set since the run began, which its events do not follow but its log's time does.
-    return min(abs(now - said), abs(now - _written(events, said)))
+    return min(abs(now - last.time), abs(now - _written(events, last.time)))
 
 
 def _written(path: Path, otherwise: float) -> float:

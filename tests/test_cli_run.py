@@ -377,6 +377,10 @@ def start_and_wait(folder: RunFolder) -> subprocess.Popen[bytes]:
     return process
 
 
+def hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class TestSignals:
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
     def test_the_first_asks_for_a_checkpoint(self, bench: Bench, number: signal.Signals) -> None:
@@ -406,7 +410,9 @@ class TestSignals:
         bench.engine("slow")
         bench("run", "--preset", "vae-500", "--detach", "--quiet")
         folder = bench.only_run()
-        with subprocess.Popen([*DRIVER, "follow", "@last"], stderr=subprocess.PIPE) as follower:
+        command = [*DRIVER, "follow", "@last"]
+        # Tests that run in the background are deaf to Ctrl-C, and so are those that they start.
+        with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=hear_ctrl_c) as follower:
             assert follower.stderr is not None and follower.stderr.readline() == b"started on cpu (fake)\n"
             follower.send_signal(signal.SIGINT)
             assert follower.wait(60) == 130
