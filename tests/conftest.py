@@ -17,6 +17,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--promises", metavar="FILE", help="write the table of promises between its marks in this file")
 
 
+FIRST = ("test_session_pty", "test_cli_run", "test_full_disk", "test_application_pty", "test_ssh", "test_engine")
+"""Files that take long: begun last, they would be waited for alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: FIRST.index(item.path.stem) if item.path.stem in FIRST else len(FIRST))
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     if report.when == "call" and not report.skipped:
         faults = dict(report.user_properties).get("faults", 1)

@@ -86,19 +86,18 @@ def test_a_log_without_a_time_is_told_by_its_last_event(running: RunFolder) -> N
 
 SET = """import itertools, sys, time
 began, steps = time.time(), itertools.count()
-time.time = lambda: began + float(sys.argv[2]) * next(steps)
+time.time = lambda: began + 3600 * (-1) ** next(steps)
 from engine.__main__ import main
 sys.exit(main([sys.argv[1]]))"""
 """An engine whose clock is set whenever it is looked at."""
 
 
 @pytest.mark.usefixtures("in_process")
-@pytest.mark.parametrize("jump", JUMPS)
-def test_a_run_ends_as_if_nothing_had_been(jump: float, tmp_path: Path) -> None:
+def test_a_run_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     config = toy_config("vae-2000")
     undisturbed, disturbed = (toy_run(tmp_path / name / "run", config) for name in ("undisturbed", "disturbed"))
     assert main([str(undisturbed.path)]) == 0
-    command = [sys.executable, "-c", SET, str(disturbed.path), str(jump)]
+    command = [sys.executable, "-c", SET, str(disturbed.path)]
     subprocess.run(command, check=True, cwd=REPOSITORY, capture_output=True)
     assert differences(ending(undisturbed), ending(disturbed)) == []
     times = [event.time for event in EventReader(disturbed.events).read()]

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -33,12 +34,15 @@ def start(folder: Path, size: tuple[int, int]) -> Terminal:
     return Terminal(histotui("--images", "halfcell"), ONE_THREAD | environment(folder), size)
 
 
-def run_baseline(folder: Path) -> None:
-    """A run on real patches to compare with, from a script."""
+@pytest.fixture(scope="module")
+def baseline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a user who has made a run on real patches to compare with, from a script."""
+    folder = tmp_path_factory.mktemp("user")
     settings = (f"data.tissue.train={TRAIN}", f"data.tissue.test={TEST}", "classifier.epochs=8")
     words = ["run", "--preset", "baseline", "--quick", "--quiet", "--name", "real-patches"]
     command = histotui(*words, *(word for setting in settings for word in ("--set", setting)))
     subprocess.run(command, env=ONE_THREAD | environment(folder), check=True, capture_output=True)
+    return folder
 
 
 def scores_of(folder: Path, run: str) -> Score:
@@ -87,17 +91,17 @@ def launch(terminal: Terminal) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A user's folder; runs that a failed test leaves behind are killed, as they outlive their application."""
-    yield tmp_path
-    for run in map(RunFolder, (tmp_path / "runs").iterdir()):
+def folder(baseline: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of that; runs that a failed test leaves behind are killed, as they outlive their application."""
+    own = shutil.copytree(baseline, tmp_path / "user")
+    yield own
+    for run in map(RunFolder, (own / "runs").iterdir()):
         if life_of(run) is Life.ALIVE:
-            subprocess.run(histotui("stop", "--now", run.id), env=environment(tmp_path), capture_output=True)
+            subprocess.run(histotui("stop", "--now", run.id), env=environment(own), capture_output=True)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (160, 48)])
 def test_configure_watch_leave_come_back_compare_export_trash_and_restore(folder: Path, size: tuple[int, int]) -> None:
-    run_baseline(folder)
     with start(folder, size) as terminal:
         terminal.sees(HOME, "real-patches", "✓ finished")
         launch(terminal)
