@@ -17,7 +17,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--promises", metavar="FILE", help="write the table of promises between its marks in this file")
 
 
-FIRST = ("test_session_pty", "test_cli_run", "test_full_disk", "test_application_pty", "test_ssh", "test_engine")
+FIRST = (
+    "test_session_pty",
+    "test_failpoints",
+    "test_cli_run",
+    "test_full_disk",
+    "test_application_pty",
+    "test_ssh",
+    "test_engine",
+)
 """Files that take long: begun last, they would be waited for alone."""
 
 
