@@ -106,5 +106,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     with archive.open(member) as file:
         header = read_header(file)
-        # No more comes than the archive has said, and a shape that is not what came is refused.
-        return np.frombuffer(bytearray(file.read()), header.dtype).reshape(header.shape)
+        if header.bytes != member.file_size - file.tell():
+            raise ValueError(f"{member.filename}: {member.file_size} bytes are not {header.dtype} of {header.shape}")
+        # Without a number, what was compressed is unpacked as far as it goes.
+        return np.frombuffer(bytearray(file.read(header.bytes)), header.dtype).reshape(header.shape)

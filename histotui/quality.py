@@ -19,6 +19,7 @@ MEASURES = (
     ("coverage", "coverage"),
     ("detector AUC", "detector_auc"),
 )
+BOTH = "both classes"
 _DISTANCES = frozenset({"frechet", "kernel", "kernel_error"})
 _DIGITS = 3
 
@@ -45,8 +46,9 @@ def quality_of(folder: RunFolder) -> Quality:
 def _tables(sheet: QualitySheet) -> Iterator[tuple[str, ...]]:
     for space in dict.fromkeys(row.space for row in sheet.comparisons):
         rows = [row for row in sheet.comparisons if row.space == space]
-        both, *classes = (f"{count(row.patches)} {clean_line(row.of)}" for row in rows)
-        numbers = ": ".join(filter(None, (both.removesuffix(" both classes"), ", ".join(classes))))
+        both = ", ".join(count(row.patches) for row in rows if row.of == BOTH)
+        classes = ", ".join(f"{count(row.patches)} {clean_line(row.of)}" for row in rows if row.of != BOTH)
+        numbers = ": ".join(filter(None, (both, classes)))
         yield (f"quality by {clean_line(space)} ({numbers})", *_table(rows))
 
 
@@ -68,7 +70,7 @@ def _share(value: float | None) -> str:
 
 def _remarks(sheet: QualitySheet) -> Iterator[str]:
     for row in sheet.comparisons:
-        if row.of == "both classes" and row.synthetic.detector_auc is not None:
+        if row.of == BOTH and row.synthetic.detector_auc is not None:
             yield f"detector AUC by {row.space}, 95 %: {_interval(row.synthetic)}, floor {_interval(row.floor)}"
     reasons = dict.fromkeys((row.space, reason) for row in sheet.comparisons for reason in row.left_out)
     for space, reason in reasons:

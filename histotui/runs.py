@@ -133,19 +133,27 @@ def life_of(folder: RunFolder) -> Life:
     return Life.DEAD if identity.is_here() or identity.host == socket.gethostname() else Life.ELSEWHERE
 
 
-def silence_of(events: Path, last: Event | None, created: float, now: float) -> float:
-    """Seconds since a run was last heard of, by its last event or its creation."""
-    if last is None:
-        return abs(now - created)
-    # The clock may have been set since the run began, which its events do not follow but its log's time does.
-    return min(abs(now - last.time), abs(now - _written(events, last.time)))
+def silence_of(folder: RunFolder, last: Event | None, life: Life, created: float, now: float) -> float:
+    """Seconds since a run was last heard of: by its last event or its creation, and by the times of its files.
+
+    The clock may have been set since the run began, which its events do not follow but its log's time does.
+    """
+    heard = [created if last is None else last.time]
+    begun, written = _written(folder.process), _written(folder.events)
+    if life is Life.ALIVE:
+        heard += [begun, written]
+    # All files of a copy may be as old as the copy.
+    elif life is Life.ELSEWHERE and written - begun > _STALLED_ELSEWHERE:
+        heard.append(written)
+    return min(abs(now - time) for time in heard)
 
 
-def _written(path: Path, otherwise: float) -> float:
+def _written(path: Path) -> float:
+    """When a file was last written to; long ago where there is none."""
     try:
         return path.stat().st_mtime
     except OSError:
-        return otherwise
+        return 0.0
 
 
 def state_of(last: Event | None, life: Life, silence: float) -> State:

@@ -145,8 +145,9 @@ def _readable(folder: RunFolder, now: float) -> RunSummary:
     config, meta = read_tree(folder.config), read_tree(folder.meta, missing_is_empty=True)
     first, last = read_first(folder.events), read_last(folder.events)
     created = created_at(folder)
-    silence = silence_of(folder.events, last, created, now)
-    state = state_of(last, life_of(folder), silence)
+    life = life_of(folder)
+    silence = silence_of(folder, last, life, created, now)
+    state = state_of(last, life, silence)
     scores = tuple(read_score_trees(folder.scores))
     return RunSummary(
         folder=folder,

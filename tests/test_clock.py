@@ -49,7 +49,9 @@ def elsewhere(run: RunFolder) -> None:
 
 
 def after(run: RunFolder, written: float, now: float) -> RunSummary:
-    """What is told of a run whose log was written at one time of the clock, at another."""
+    """What is told of a run whose log was written at one time of the clock, at another; it began long before."""
+    if run.process.exists():
+        os.utime(run.process, (written - 500, written - 500))
     os.utime(run.events, (written, written))
     return summarize(run, now)
 
@@ -74,6 +76,22 @@ def test_one_on_another_host_stays_one_too(tmp_path: Path, jump: float) -> None:
     elsewhere(run)
     assert after(run, 1000 + jump, 1005 + jump).state == "running"
     assert after(run, 1000 + jump, 1700 + jump).state == "lost"
+
+
+def test_a_copy_of_one_on_another_host_is_not_taken_for_it(tmp_path: Path) -> None:
+    run = toy_run(tmp_path / "one", toy_config("baseline"))
+    with EventWriter(run.events) as events:
+        events.write(RunStarted(time=1000.0))
+    elsewhere(run)
+    assert summarize(run).state == "lost"
+
+
+def test_one_that_is_taken_up_again_has_not_been_silent(running: RunFolder) -> None:
+    os.utime(running.events, (1060.0, 1060.0))
+    assert summarize(running, 5000.0).state == "stalled"
+    ProcessIdentity.current().write(running.process)
+    os.utime(running.process, (4990.0, 4990.0))
+    assert summarize(running, 5000.0).state == "running"
 
 
 def test_a_long_silence_is_no_time_at_work(running: RunFolder) -> None:

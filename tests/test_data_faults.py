@@ -196,6 +196,31 @@ def test_more_labels_than_memory(tmp_path: Path, count: int, kind: str) -> None:
         packed(tmp_path)
 
 
+def odd(file: h5py.File, kind: str) -> None:
+    if kind == "no array":
+        file.create_dataset("y", data=h5py.Empty("u1"))
+    elif kind == "a link to itself":
+        file["y"] = h5py.SoftLink("/y")
+    else:
+        file.create_dataset("y", (10,), "u1", maxshape=(None,), chunks=(1 << 27,), compression="gzip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("no array", "no dataset `y` in it"),
+        ("a link to itself", "`y` cannot be read|no dataset `y` in it"),
+        ("a large piece", "`y` is stored in pieces of 134217728 bytes"),
+    ],
+)
+def test_odd_arrays_are_named(tmp_path: Path, kind: str, said: str) -> None:
+    write_pcam(tmp_path, SPLITS)
+    with h5py.File(tmp_path / f"{PCAM}train_y.h5", "w") as file:
+        odd(file, kind)
+    with pytest.raises(DataError, match=said):
+        packed(tmp_path)
+
+
 def test_a_damaged_chunk_breaks_its_patches_only(tmp_path: Path) -> None:
     write_pcam(tmp_path, SPLITS)
     with h5py.File(tmp_path / f"{PCAM}train_x.h5") as file:

@@ -93,11 +93,26 @@ def test_every_metric_has_a_chart_under_its_own_name(bench: Bench) -> None:
 
 def test_one_that_is_silent_has_the_command_that_tells_where_it_hangs(bench: Bench) -> None:
     folder = bench.write(ID, [RunStarted(time=1000.0), StageStarted(time=1000.0, stage="generator")])
-    os.utime(folder.events, (1000.0, 1000.0))
+    ProcessIdentity.current().write(folder.process)
+    for path in (folder.events, folder.process):
+        os.utime(path, (1000.0, 1000.0))
 
     async def script(pilot: "Pilot[None]") -> None:
         await opened(pilot)
         await until(pilot, lambda: f"silent: histotui logs {ID} --stack" in text_of(pilot.app.screen))
+
+    with RunLock(folder.lock):
+        play(bench, script, (80, 24))
+
+
+def test_one_that_cannot_be_asked_where_it_hangs_has_no_such_command(bench: Bench) -> None:
+    folder = bench.write(ID, [RunStarted(time=1000.0), StageStarted(time=1000.0, stage="generator")])
+    os.utime(folder.events, (1000.0, 1000.0))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        await until(pilot, lambda: "stalled" in text_of(pilot.app.screen) and "generator" in text_of(pilot.app.screen))
+        assert "--stack" not in text_of(pilot.app.screen)
 
     with RunLock(folder.lock):
         play(bench, script, (80, 24))

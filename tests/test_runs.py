@@ -386,7 +386,7 @@ class TestStore:
     def test_a_live_run_is_not_moved(self, store: RunStore) -> None:
         folder = placed(store, "20251123-154501-vae-500-a1b2")
         ProcessIdentity.current().write(folder.process)
-        with pytest.raises(RunFolderError, match="is stalled: `histotui stop"):
+        with pytest.raises(RunFolderError, match="is running: `histotui stop"):
             store.trash(folder)
         assert folder.path.exists()
 

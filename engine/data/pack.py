@@ -129,7 +129,7 @@ def read_manifest(path: Path) -> Manifest:
         tree["slide_names"] = tuple(map(str, tree["slide_names"]))
         tree["arrays"] = {name: _array_file(saved) for name, saved in tree["arrays"].items()}
         manifest = Manifest(**tree)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         raise DamagedPackError(f"{path}: {error}") from None
     if manifest.format != FORMAT or set(manifest.arrays) != set(ARRAYS):
         raise DamagedPackError(f"{path}: of another version")

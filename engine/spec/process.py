@@ -38,7 +38,7 @@ class ProcessIdentity:
         try:
             saved = read_json(path)
             return cls(str(saved["host"]), str(saved["boot_id"]), int(saved["pid"]), int(saved["start_time"]))
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return None
 
     def write(self, path: Path) -> None:

@@ -7,9 +7,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.widgets import Footer, Static, TabbedContent, TabPane, Tabs
 
+from engine.spec.process import ProcessIdentity
 from histotui.formats import duration, interval
 from histotui.look import bar, joined, line, state_text
-from histotui.runs import LIVE, RESUMABLE, Life, expected_stages, life_of
+from histotui.runs import LIVE, RESUMABLE, expected_stages
 from histotui.screens.run_actions import RunActions
 from histotui.summary import RunSummary
 from histotui.text import clean_line
@@ -164,4 +165,5 @@ def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
 
 def _hangs_here(run: RunSummary) -> bool:
     """Whether a stalled run's engine can be asked where it is."""
-    return run.state == "stalled" and life_of(run.folder) is Life.ALIVE
+    identity = ProcessIdentity.read(run.folder.process) if run.state == "stalled" else None
+    return identity is not None and identity.is_alive()

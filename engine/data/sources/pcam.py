@@ -192,9 +192,18 @@ def _values(dataset: Any, path: Path) -> NDArray[Any]:
 
 
 def _dataset(file: Any, key: str, path: Path) -> Any:
-    if not isinstance(file.get(key), h5py.Dataset):
-        raise DataError(f"{path}: no dataset `{key}` in it; found {', '.join(file) or 'nothing'}")
-    return file[key]
+    """An array of the file whose pieces fit into memory."""
+    try:
+        dataset = file.get(key)
+        if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
+            raise DataError(f"{path}: no dataset `{key}` in it; found {', '.join(file) or 'nothing'}")
+        piece = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
+    # A link to itself, and types that numpy does not have.
+    except (RuntimeError, TypeError, OSError) as error:
+        raise DataError(f"{path}: `{key}` cannot be read ({error})") from None
+    if piece > _BESIDE:
+        raise DataError(f"{path}: `{key}` is stored in pieces of {piece} bytes; there may be {_BESIDE}")
+    return dataset
 
 
 def _check_images(path: Path, part: Part) -> None:
