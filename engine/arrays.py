@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 _LARGEST: Final = 1 << 29
 """Bytes that the arrays of an archive may have: rows and groups of 30 million patches."""
 _LONGEST: Final = 1 << 48
+"""What one side of an array may be, even of an empty one: numpy multiplies sides without looking."""
 _SUFFIX: Final = ".npy"
 _READ_HEADER: Final = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
-
-
 _ODD: Final = (tokenize.TokenError, SyntaxError, RecursionError, MemoryError, TypeError, LookupError, OverflowError)
 """What numpy lets through of Python's parser and of its own, beside ValueError."""
 
@@ -52,6 +51,10 @@ def read_header(file: IO[bytes]) -> Header:
     return Header(shape, dtype)
 
 
+def _is_length(value: object) -> bool:
+    return type(value) is int and 0 <= value < _LONGEST
+
+
 def look_at(path: Path) -> tuple[Header, int]:
     """The header of an npy file whose data are all there, and where they begin."""
     with path.open("rb") as file:
@@ -66,10 +69,6 @@ def open_array(path: Path) -> NDArray[Any]:
     """The array in an npy file, mapped read-only."""
     header, offset = look_at(path)
     return np.memmap(path, header.dtype, "r", offset, header.shape)
-
-
-def _is_length(value: object) -> bool:
-    return type(value) is int and 0 <= value < _LONGEST
 
 
 def read_arrays(path: Path, *names: str) -> dict[str, NDArray[Any]]:

@@ -139,12 +139,14 @@ def silence_of(folder: RunFolder, last: Event | None, life: Life, created: float
     The clock may have been set since the run began, which its events do not follow but its log's time does.
     """
     heard = [created if last is None else last.time]
-    begun, written = _written(folder.process), _written(folder.events)
-    if life is Life.ALIVE:
-        heard += [begun, written]
-    # All files of a copy may be as old as the copy.
-    elif life is Life.ELSEWHERE and written - begun > _STALLED_ELSEWHERE:
-        heard.append(written)
+    # Most runs have ended, and their files need not be asked.
+    if life in (Life.ALIVE, Life.ELSEWHERE):
+        begun, written = _written(folder.process), _written(folder.events)
+        if life is Life.ALIVE:
+            heard += [begun, written]
+        # All files of a copy may be as old as the copy.
+        elif written - begun > _STALLED_ELSEWHERE:
+            heard.append(written)
     return min(abs(now - time) for time in heard)
 
 
