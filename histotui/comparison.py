@@ -1,4 +1,4 @@
-"""The results of several runs as one table, and what stands against comparing them."""
+"""The results of several runs as one table."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,11 +11,12 @@ from engine.spec.resolve import flatten
 from engine.spec.run_folder import RUN_ID, RunFolder
 from engine.spec.scores import slide_interval
 from histotui import console
+from histotui.doubts import doubts, incomparable
 from histotui.formats import NOTHING, interval, number, table
 from histotui.paired import paired_lines, paired_rows
 from histotui.runs import section
 from histotui.settings import lent_by, study_beside, written
-from histotui.summary import RunSummary, read_tree, readable
+from histotui.summary import RunSummary, readable
 from histotui.tables import as_text, as_tree
 from histotui.text import width
 
@@ -57,15 +58,14 @@ class Comparison:
 
 def compare_runs(runs: Sequence[RunSummary]) -> Comparison:
     """These runs as the comparison of them; reads their manifests."""
-    rows, against = tuple(map(comparison_row, runs)), tuple(doubts(runs))
-    comparable = not any("cannot be compared" in doubt for doubt in against)
+    rows = tuple(map(comparison_row, runs))
     return Comparison(
         tuple(runs),
         tuple(short_labels(runs)),
         rows,
-        against,
+        tuple(doubts(runs)),
         tuple(config_differences([run.config for run in runs])),
-        best(rows) if comparable else {},
+        {} if any(incomparable(runs)) else best(rows),
     )
 
 
@@ -190,40 +190,6 @@ def only_columns(rows: Sequence[Row], columns: Sequence[str]) -> list[Row]:
     if unknown:
         raise ConfigError(f"--columns {unknown[0]}: unknown; there are {', '.join(rows[0])}")
     return [{name: row[name] for name in columns} for row in rows]
-
-
-def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
-    """What makes the scores of these runs something else than comparable."""
-    for run in runs:
-        if not run.answer:
-            yield f"{run.id} has no score: it is {run.state}"
-    scored = [run for run in runs if run.answer]
-    if _on_different_patches([_manifest(run.folder) for run in scored]):
-        yield "the runs worked on different patches: their scores cannot be compared"
-    elif len({run.answer.get("n_test") for run in scored}) > 1:
-        yield "the runs were tested on different numbers of patches: their scores cannot be compared"
-    for run in scored:
-        if run.answer.get("trained_on") == "reconstructed":
-            yield f"{run.id} trained on reconstructions of training patches: a ceiling, not a generator's result"
-    tested = sorted({str(run.answer.get("tested_on")) for run in scored})
-    if len(tested) > 1:
-        yield f"the runs were tested on {' and '.join(tested)} patches: their scores cannot be compared"
-    if "tissue" in tested:
-        yield "the built-in tissue is rendered: scores on it say nothing about real tissue"
-
-
-def _on_different_patches(manifests: Sequence[Row]) -> bool:
-    """Whether other patches were tested on; where a run is too old to say that, whether any patches are others."""
-    names = ("test_fingerprint", "fingerprint")
-    prints = [{str(manifest.get(name) or "") for manifest in manifests} for name in names]
-    return len(prints[0]) > 1 if "" not in prints[0] else len(prints[1] - {""}) > 1
-
-
-def _manifest(folder: RunFolder) -> Row:
-    try:
-        return read_tree(folder.data / "manifest.json", missing_is_empty=True)
-    except RunFolderError:
-        return {}
 
 
 def _table(rows: Sequence[Row]) -> list[str]:

@@ -14,7 +14,7 @@ from histotui import console
 from histotui.formats import count, interval, number, table
 from histotui.runs import section
 from histotui.student import half_width
-from histotui.summary import RunSummary, read_tree
+from histotui.summary import RunSummary, read_tree_or_nothing
 from histotui.worth import CurvePoint, Worth, worth
 
 _REAL: Final = ("real", "tissue")
@@ -120,10 +120,7 @@ def _tested(run: RunSummary) -> str:
 
 
 def _manifest(run: RunSummary) -> Mapping[str, Any]:
-    try:
-        return read_tree(run.folder.data / "manifest.json", missing_is_empty=True)
-    except RunFolderError:
-        return {}
+    return read_tree_or_nothing(run.folder.data / "manifest.json")
 
 
 def _with_most_epochs(runs: Sequence[_Measured]) -> list[_Measured]:

@@ -177,10 +177,7 @@ def without_curves(scores: Sequence[Tree]) -> list[Tree]:
 
 def fingerprint(folder: RunFolder) -> str:
     """What tells a run's patches from all others; empty where it is not known."""
-    try:
-        return str(read_tree(folder.data / "manifest.json", missing_is_empty=True).get("fingerprint") or "")
-    except RunFolderError:
-        return ""
+    return str(read_tree_or_nothing(folder.data / "manifest.json").get("fingerprint") or "")
 
 
 def latest_progress(path: Path) -> Progress | None:
@@ -222,6 +219,14 @@ def read_tree(path: Path, missing_is_empty: bool = False) -> Tree:
     return tree
 
 
+def read_tree_or_nothing(path: Path) -> Tree:
+    """A JSON object from a run folder; empty where it is missing or cannot be read."""
+    try:
+        return read_tree(path, missing_is_empty=True)
+    except RunFolderError:
+        return {}
+
+
 def strings(value: object) -> tuple[str, ...]:
     """The strings in a list from a file; none where it is no list."""
     return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()
@@ -245,11 +250,8 @@ def _device(folder: RunFolder, first: Event | None, config: Mapping[str, Any]) -
     """In words, once the run has one; before, what was asked for."""
     if isinstance(first, RunStarted) and first.device:
         return first.device
-    try:
-        # A run that had to wait did not know it when it started.
-        said = read_tree(folder.environment, missing_is_empty=True)
-    except RunFolderError:
-        said = {}
+    # A run that had to wait did not know it when it started.
+    said = read_tree_or_nothing(folder.environment)
     return f"{said['device']} ({said.get('device_name')})" if "device" in said else str(config.get("device", ""))
 
 

@@ -163,6 +163,7 @@ def answer(query: str, body: dict[str, object]) -> int:
         "disk_free_bytes": 10_000,
         "data": {"name": "built-in tissue", "patches": 10_000},
         "warnings": ["the patches are odd"],
+        "fingerprint": os.environ.get("FAKE_FINGERPRINT", ""),
         "query": query,
         "asked": body,
     }

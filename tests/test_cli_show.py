@@ -250,6 +250,27 @@ class TestCompare:
         assert "different patches: their scores cannot be compared" in result.err
         assert len(result.json) == 2
 
+    def test_patches_that_changed_under_one_path_are_said(self, bench: Bench) -> None:
+        for run, print_ in ((ONE, "a" * 64), (TWO, "b" * 64)):
+            (bench.runs / run / "data").mkdir()
+            manifest = {"fingerprint": print_, "test_fingerprint": "c" * 64}
+            (bench.runs / run / "data" / "manifest.json").write_text(json.dumps(manifest))
+        said = f"{ONE} and {TWO} have the same data settings and worked on other patches"
+        assert said in bench("compare", ONE, TWO).err
+        config = json.loads((bench.runs / TWO / "config.json").read_text())
+        config["data"]["train_share"] = 0.5
+        (bench.runs / TWO / "config.json").write_text(json.dumps(config))
+        assert said not in bench("compare", ONE, TWO).err
+
+    def test_versions_and_devices_that_differ_are_said(self, bench: Bench) -> None:
+        for run, program, device in ((ONE, "a", "cpu"), (TWO, "b", "cuda:1")):
+            said = {"engine_sha256": program * 64, "commit": program * 40, "device": device}
+            (bench.runs / run / "environment.json").write_text(json.dumps(said))
+        err = bench("compare", ONE, TWO).err
+        assert f"2 versions of the program made these runs ({'a' * 12}, {'b' * 12}): a change in it may be what" in err
+        assert "the runs were made on cpu and cuda: they round differently" in err
+        assert "versions" not in bench("compare", ONE, ONE).err
+
     def test_a_run_without_a_score_is_said(self, bench: Bench) -> None:
         assert f"{THREE} has no score: it is failed" in bench("compare", ONE, THREE).err
 

@@ -68,6 +68,19 @@ def test_what_is_done_is_not_run_again(bench: Bench) -> None:
     assert [run["config"]["seed"] for run in said.json["runs"]] == [0, 1]
 
 
+def test_what_was_done_on_other_patches_is_run_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench("run", "--preset", "vae-500", "--repeat", "2")
+    for path in bench.runs.iterdir():
+        (path / "data").mkdir()
+        (path / "data" / "manifest.json").write_text(json.dumps({"source_fingerprint": "then"}))
+    monkeypatch.setenv("FAKE_FINGERPRINT", "then")
+    bench("run", "--preset", "vae-500", "--repeat", "2")
+    assert len(list(bench.runs.iterdir())) == 2
+    monkeypatch.setenv("FAKE_FINGERPRINT", "now")
+    bench("run", "--preset", "vae-500", "--repeat", "2")
+    assert len(list(bench.runs.iterdir())) == 4
+
+
 def test_one_that_fails_ends_all_and_the_next_time_goes_on_behind_what_is_done(bench: Bench) -> None:
     write_seed(bench, 0, 0.5, 0.9)
     bench.engine("fail")

@@ -159,13 +159,32 @@ class TestNumbers:
         [(0.85, "better than the floor"), (0.805, "not shown to beat the floor"), (0.7, "not worth its training")],
     )
     def test_what_is_not_better_than_the_floor_is_said_in_words(self, bench: Bench, auc: float, verdict: str) -> None:
-        asked = asked_for(bench, "null", "vae-100")
-        write_all(bench, asked, {("null", "cnn"): [0.8], ("vae-100", "cnn"): [auc]})
+        asked = asked_for(bench, "null", "vae-100", seeds=2)
+        write_all(bench, asked, {("null", "cnn"): [0.8, 0.8], ("vae-100", "cnn"): [auc, auc]})
         all_ = found(bench, asked)
+        assert sections.ONE_SEED not in sections.main_table(all_).caption
         result = all_.get("vae-100", "cnn")
         assert result is not None and result.verdict == verdict
         items = [text for block in sections.result_section(all_) if isinstance(block, Items) for text in block.texts]
         assert any(text.startswith(f"vae-100, cnn: {verdict} ({auc - 0.8:+.3f}".replace("-0", "−0")) for text in items)
+
+    @pytest.mark.parametrize(
+        ("auc", "said"),
+        [
+            (0.85, "above the floor, one seed"),
+            (0.805, "not apart from the floor, one seed"),
+            (0.7, "below the floor, one seed"),
+        ],
+    )
+    def test_one_seed_gives_no_verdict(self, bench: Bench, auc: float, said: str) -> None:
+        asked = asked_for(bench, "null", "vae-100")
+        write_all(bench, asked, {("null", "cnn"): [0.8], ("vae-100", "cnn"): [auc]})
+        all_ = found(bench, asked)
+        result = all_.get("vae-100", "cnn")
+        assert result is not None and result.verdict == said
+        table = sections.main_table(all_)
+        assert {row[0]: row[-1] for row in table.rows}["vae-100"] == f"cnn: {said}"
+        assert sections.ONE_SEED in table.caption
 
     @pytest.mark.parametrize(
         ("aucs", "verdict"),
@@ -508,9 +527,9 @@ class TestFiles:
         refused = {"first": "a", "second": "b", "why": "a and b were tested on different patches"}
         monkeypatch.setattr(writing, "ask", lambda *_: {"pairs": [], "refused": [refused]})
         written = writing.write_report(look(asked, RunStore(bench.runs)), bench.folder / "out", quiet=True)
-        notes = (written.folder / "report.md").read_text().partition("What to know")[2]
-        assert "- the runs worked on different patches: their scores cannot be compared" in notes
-        assert "- not tested: a and b were tested on different patches" in notes
+        top = (written.folder / "report.md").read_text().partition("| trained on |")[0]
+        assert "- the runs worked on different patches: their scores cannot be compared" in top
+        assert "- not tested: a and b were tested on different patches" in top
 
     def test_pictures_of_an_earlier_report_go(self, written: Path, bench: Bench) -> None:
         (written / "images" / "old.svg").write_text("old")

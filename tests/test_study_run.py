@@ -66,6 +66,30 @@ def test_the_second_time_nothing_is_run(bench: Bench) -> None:
     assert runs_of(bench) == before and set(cells(said).values()) == {"done"}
 
 
+def test_runs_on_patches_that_were_changed_since_are_made_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench("study", *ROWS)
+    before = runs_of(bench)
+    for run in before[1:]:
+        run.data.mkdir()
+        (run.data / "manifest.json").write_text(json.dumps({"source_fingerprint": "then"}))
+    monkeypatch.setenv("FAKE_FINGERPRINT", "then")
+    assert bench("study", *ROWS, "--quiet").err == "" and runs_of(bench) == before
+    monkeypatch.setenv("FAKE_FINGERPRINT", "now")
+    said = bench("study", *ROWS, "--json")
+    assert "3 of 4 runs were made on other patches than tissue has now; they are made again" in said.err
+    # One has nothing that says what it worked on.
+    assert len(runs_of(bench)) == 7 and set(cells(said).values()) == {"done"}
+    assert before[0].id in {cell["run"] for cell in said.json["cells"]}
+
+
+def test_a_source_that_is_gone_keeps_what_was_made(bench: Bench) -> None:
+    bench("study", *ROWS)
+    bench.answers("error")
+    said = bench("study", *ROWS)
+    assert said.code == 0 and len(runs_of(bench)) == 4
+    assert "cannot be checked: no patches there" in said.err
+
+
 def test_a_larger_study_takes_what_a_smaller_one_has_made(bench: Bench) -> None:
     bench("study", *ROWS)
     said = bench("study", "--rows", "baseline,null,vae-100", "--seeds", "1", "--dry-run", "--json")

@@ -9,6 +9,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.resolve import Tree, dump, validate
 from histotui.runs import LIVE, RESUMABLE
+from histotui.sources_now import Sources, has_changed
 from histotui.summary import RunSummary
 
 _STATES: Final = ("finished", *sorted(LIVE), *sorted(RESUMABLE))
@@ -36,9 +37,12 @@ class Library:
     runs: Mapping[str, RunSummary]
 
     @classmethod
-    def of(cls, runs: Iterable[RunSummary]) -> "Library":
-        """That of these runs; of several alike, a finished one comes first, then one at work, then the newest."""
-        runs = list(runs)
+    def of(cls, runs: Iterable[RunSummary], now: Sources | None = None) -> "Library":
+        """That of these runs; of several alike, a finished one comes first, then one at work, then the newest.
+
+        `now`: what sources have; runs that worked on other patches are left out.
+        """
+        runs = [run for run in runs if not has_changed(run, now or {})]
         keys = _keys({str(run.folder.path.resolve()): dict(run.config) for run in runs})
         ranked = sorted(filter(_counts, runs), key=_rank, reverse=True)
         by_path = {str(run.folder.path.resolve()): run for run in ranked}

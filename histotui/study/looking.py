@@ -8,6 +8,7 @@ from typing import Final, Literal
 from engine.spec.study import Row
 from histotui.formats import NOTHING
 from histotui.runs import LIVE
+from histotui.sources_now import Sources
 from histotui.store import RunStore
 from histotui.study.keys import Library, key_of
 from histotui.study.planning import Cell, Kind, Plan
@@ -65,9 +66,11 @@ class Findings:
         return tuple(finding for finding in self.found if finding.fate != "done")
 
 
-def look(plan: Plan, store: RunStore, refused: Mapping[str, Refusal] | None = None) -> Findings:
-    """What there is of a study. `refused`: by key, why runs were not made."""
-    library, refused = Library.of(store.summaries()), refused or {}
+def look(
+    plan: Plan, store: RunStore, refused: Mapping[str, Refusal] | None = None, now: Sources | None = None
+) -> Findings:
+    """What there is of a study. `refused`: by key, why runs were not made; `now`: what its sources have."""
+    library, refused = Library.of(store.summaries(), now), refused or {}
     found = tuple(_find(cell, library, refused) for cell in plan.cells)
     return Findings(plan, found, {finding.cell.key: finding for finding in found})
 

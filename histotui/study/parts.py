@@ -8,7 +8,7 @@ from histotui.study import words
 from histotui.study.charts import Line, curves
 from histotui.study.document import Block, Gallery, Heading, Picture, Prose, Table
 from histotui.study.results import Result, Results
-from histotui.study.sections import SPREAD, TESTED, label, leading_first
+from histotui.study.sections import SPREAD, TESTED, label, leading_first, noted
 from histotui.worth import CurvePoint
 
 
@@ -31,7 +31,7 @@ def augmentation_section(results: Results) -> Iterator[Block]:
     for yardstick in leading_first(results):
         yield Heading(yardstick, 3)
         yield Table(header, tuple(tuple(_mixed_cells(row, results, yardstick)) for row in rows), strong=strong)
-    yield Prose(f"{SPREAD} {TESTED}")
+    yield Prose(noted(results, SPREAD, TESTED))
 
 
 def curve_section(results: Results) -> Iterator[Block]:
@@ -43,7 +43,8 @@ def curve_section(results: Results) -> Iterator[Block]:
     yield Prose(
         "The AUC of classifiers trained on so many real patches and nothing else; where they are fewer, for more "
         "epochs and in smaller batches. Read backwards it says how many real patches teach as much as a row does; the "
-        "interval of that has the errors of the row, over test patches and seeds, and of the curve in it."
+        "interval of that has the errors of the row, over test patches and seeds, and of the curve in it. The spread "
+        "over seeds is taken as the same at every size of the curve."
     )
     chart = curves("Learning curve", lines, "real training patches", "AUC on test patches", log=True)
     yield Gallery((Picture("learning-curve", chart, "AUC over the number of real training patches"),))
@@ -74,7 +75,7 @@ def ceiling_section(results: Results) -> Iterator[Block]:
         for row in rows
         for each in leading_first(results)
     )
-    yield Table(("trained on", "classifier", "AUC", "AUC of its samples"), lines, SPREAD)
+    yield Table(("trained on", "classifier", "AUC", "AUC of its samples"), lines, noted(results, SPREAD))
 
 
 def ablation_section(results: Results) -> Iterator[Block]:
@@ -97,7 +98,7 @@ def ablation_section(results: Results) -> Iterator[Block]:
         for row in ordered
     )
     strong = frozenset(place for place, row in enumerate(ordered) if not row.settings)
-    yield Table(header, lines, f"{SPREAD} {TESTED}", strong)
+    yield Table(header, lines, noted(results, SPREAD, TESTED), strong)
 
 
 def _change_cells(result: Result | None) -> tuple[str, str]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from engine.spec.errors import RunFolderError
 from engine.spec.event_log import EventReader
 from engine.spec.events import Metrics
 from engine.spec.resolve import dump, flatten
@@ -21,7 +20,7 @@ from histotui.study.document import Block, Code, Gallery, Heading, Items, Pictur
 from histotui.study.planning import Wish
 from histotui.study.results import Result, Results
 from histotui.study.sections import first_run, label, leading_first
-from histotui.summary import RunSummary, read_tree, strings
+from histotui.summary import RunSummary, read_tree_or_nothing, strings
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PREPARE: Final = "prepare"
@@ -122,7 +121,6 @@ def note_section(results: Results) -> Iterator[Block]:
             f"{_INDEPENDENT}; patches of one slide are not, so they are narrower than the truth.",
             "The spread is over seeds, on the same test patches; the interval is over test patches. Neither has the "
             "other in it.",
-            *results.doubts[:_NOTES],
             *told[:_NOTES],
             *more,
         )
@@ -139,14 +137,6 @@ def study_command(wish: Wish, source: str) -> str:
     for override in wish.overrides:
         parts += ["--set", override]
     return shlex.join(parts)
-
-
-def read_tree_or_nothing(path: Path) -> Tree:
-    """A JSON object of a run folder; empty where it cannot be read."""
-    try:
-        return read_tree(path, missing_is_empty=True)
-    except RunFolderError:
-        return {}
 
 
 def manifest_name(results: Results) -> str:

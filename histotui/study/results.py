@@ -4,6 +4,7 @@ import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from engine.spec.errors import RunFolderError
@@ -19,7 +20,22 @@ BY_REAL: Final = "epoch by real"
 """The role of a score of the epoch that real validation patches chose."""
 Pair = tuple[str, str]
 """The ids of two runs: the second is compared with the first."""
-Verdict = Literal["", "better than the floor", "not shown to beat the floor", "not worth its training"]
+Verdict = Literal[
+    "",
+    "better than the floor",
+    "not shown to beat the floor",
+    "not worth its training",
+    "above the floor, one seed",
+    "not apart from the floor, one seed",
+    "below the floor, one seed",
+]
+_VERDICTS: Final[Mapping[int, Verdict]] = MappingProxyType(
+    {1: "better than the floor", 0: "not shown to beat the floor", -1: "not worth its training"}
+)
+_OF_ONE_SEED: Final[Mapping[int, Verdict]] = MappingProxyType(
+    {1: "above the floor, one seed", 0: "not apart from the floor, one seed", -1: "below the floor, one seed"}
+)
+"""What one seed can say: of these very networks, and not of the generator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +62,10 @@ class Difference:
 
     @property
     def sign(self) -> int:
-        """1 or -1 where it is above or below 0 by more than its errors over test patches and over seeds; else 0."""
+        """1 or -1 where it is above or below 0 by more than its errors over test patches and over seeds; else 0.
+
+        Of one seed that over seeds is not known, and left out.
+        """
         over_seeds = _over_seeds(self.deviation, self.seeds)
         if self.mean > math.hypot(self.mean - self.low, over_seeds):
             return 1
@@ -110,8 +129,7 @@ class Result:
         """What the floor says of a generator; empty without a test."""
         if self.over_floor is None:
             return ""
-        verdicts: dict[int, Verdict] = {1: "better than the floor", -1: "not worth its training"}
-        return verdicts.get(self.over_floor.sign, "not shown to beat the floor")
+        return (_OF_ONE_SEED if self.over_floor.seeds == 1 else _VERDICTS)[self.over_floor.sign]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +157,11 @@ class Results:
     def stand_in(self) -> str:
         """What stood in for real patches, such as `tissue`; empty where they were real, or nothing has a score."""
         return next((run.stand_in for run in self.scored()), "")
+
+    @property
+    def has_single_seeds(self) -> bool:
+        """Whether any row stands on one seed, of whose spread nothing is known."""
+        return any(result.auc is not None and result.auc.runs == 1 for result in self.all)
 
     def scored(self) -> Iterator[RunSummary]:
         """Every run that has a score."""

@@ -11,6 +11,7 @@ from histotui.ask import ask, hide_progress
 from histotui.follow import RunError
 from histotui.formats import duration
 from histotui.settings import command_for
+from histotui.sources_now import Sources, sources_now
 from histotui.starting import shortages
 from histotui.stopping import check_resumable
 from histotui.store import RunStore
@@ -31,10 +32,11 @@ class Worker:
     _refused: dict[str, Refusal] = field(default_factory=dict)
     _foreseen: dict[Kind, float] = field(default_factory=dict)
     _too_large: dict[Kind, str] = field(default_factory=dict)
+    _now: Sources = field(default_factory=dict)
 
     def work(self) -> Findings:
         """Every run made, or the reason why not."""
-        findings = self._look()
+        findings = self._on_present_patches(self._look())
         for place, cell in enumerate(self.plan.cells, 1):
             if findings.by_cell[cell.key].fate == "done":
                 continue
@@ -56,8 +58,21 @@ class Worker:
                 self._refuse(cell, Refusal(str(error)))
         return self._look()
 
+    def _on_present_patches(self, findings: Findings) -> Findings:
+        """The findings without those runs whose source has other patches by now."""
+        if not any(finding.run for finding in findings.found):
+            return findings
+        self._now = sources_now((cell.template for cell in self.plan.cells), self.quiet)
+        present = self._look()
+        if old := len(present.missing) - len(findings.missing):
+            console.say(
+                f"warning: {old} of {len(findings.found)} runs were made on other patches than "
+                f"{self.plan.source} has now; they are made again"
+            )
+        return present
+
     def _look(self) -> Findings:
-        return look(self.plan, self.store, self._refused)
+        return look(self.plan, self.store, self._refused, self._now)
 
     def _left(self, findings: Findings) -> str:
         seconds = seconds_left(findings, self._foreseen)

@@ -25,6 +25,11 @@ TESTED: Final = (
     "in brackets the ends of their 95 % intervals over test patches (paired DeLong), averaged too. p is the largest of "
     "the seeds' and not corrected for the number of tests."
 )
+ONE_SEED: Final = (
+    "Where there is one seed, what another would change is in no interval, p or worth here, and is often more than "
+    "they say: `--seeds 3` tells."
+)
+_DOUBTS: Final = 40
 
 
 def main_table(results: Results) -> Table:
@@ -41,7 +46,12 @@ def main_table(results: Results) -> Table:
             header = (*header, f"worth in real patches, {yardstick}")
             lines = tuple((*line, _worth(results.get(row, yardstick))) for line, row in zip(lines, rows, strict=True))
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
-    return Table(header, lines, SPREAD, strong)
+    return Table(header, lines, noted(results, SPREAD), strong)
+
+
+def noted(results: Results, *notes: str) -> str:
+    """What must be known of a table's numbers, with what single seeds leave out where there are any."""
+    return " ".join((*notes, ONE_SEED) if results.has_single_seeds else notes)
 
 
 def leading_first(results: Results) -> tuple[str, ...]:
@@ -58,13 +68,18 @@ def result_section(results: Results) -> Iterator[Block]:
     """The main table, its chart, and what it says of each generator."""
     yield Heading("Result")
     yield Items(tuple(_in_short(results)))
+    if results.doubts:
+        more = len(results.doubts) - _DOUBTS
+        yield Prose("What stands against comparing the rows:")
+        yield Items((*results.doubts[:_DOUBTS], *([f"… and {more} more"] if more > 0 else [])))
     if chart := _interval_chart(results):
         yield Gallery((chart,))
     yield main_table(results)
     if verdicts := tuple(_verdicts(results)):
         yield Prose(
             f"Against {FLOOR}, which every generator has to beat to be worth its training. It does, or does not, where "
-            "the difference is larger than its 95 % errors over test patches and over seeds together:"
+            "the difference is larger than its 95 % errors over test patches and over seeds together. One seed gives "
+            "no verdict: it is said whether its difference is larger than that over test patches alone."
         )
         yield Items(verdicts)
 
@@ -86,7 +101,8 @@ def detail_section(results: Results) -> Iterator[Block]:
             )
             for each in tested
         )
-        yield Table(("trained on", "classifier", "to real patches", f"to {FLOOR}"), tuple(lines), TESTED)
+        header = ("trained on", "classifier", "to real patches", f"to {FLOOR}")
+        yield Table(header, tuple(lines), noted(results, TESTED))
 
 
 def roc_section(results: Results) -> Iterator[Block]:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from engine.spec.failpoints import Write
 from engine.spec.study import Part, yardsticks
 from histotui.ask import ask, hide_progress
-from histotui.comparison import doubts
 from histotui.disk import storage_errors, write_whole
+from histotui.doubts import circumstances, incomparable
 from histotui.formats import table
 from histotui.study import likeness, parts, records, sections
 from histotui.study.document import Block, Document, Prose
@@ -43,7 +43,8 @@ def write_report(findings: Findings, folder: Path, quiet: bool = False) -> Writt
     kinds = tuple(yardsticks())
     tests, refused = _tests(findings, kinds, quiet)
     found = results(findings, kinds, tests)
-    found = replace(found, doubts=(*_incomparable(found), *refused))
+    scored = list(found.scored())
+    found = replace(found, doubts=(*incomparable(scored), *circumstances(scored), *refused))
     document = report(found)
     main = sections.main_table(found)
     with storage_errors(folder):
@@ -110,10 +111,6 @@ def _tests(findings: Findings, kinds: tuple[str, ...], quiet: bool) -> tuple[dic
     answer = ask("comparison", {"pairs": paths}, hide_progress if quiet else None)
     why = [f"not tested: {pair['why']}" for pair in answer.get("refused", ())]
     return {(pair["first"], pair["second"]): pair for pair in answer.get("pairs", ())}, list(dict.fromkeys(why))
-
-
-def _incomparable(found: Results) -> list[str]:
-    return [doubt for doubt in doubts(list(found.scored())) if "cannot be compared" in doubt]
 
 
 def _tree(result: Result) -> Tree:

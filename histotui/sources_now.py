@@ -1,0 +1,43 @@
+"""Whether runs worked on the patches that their source has now: a folder may have had others under the same path."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from engine.spec.config import RunConfig
+from engine.spec.errors import HistotuiError
+from engine.spec.resolve import dump
+from histotui import console
+from histotui.ask import ask, hide_progress
+from histotui.runs import section
+from histotui.summary import RunSummary, read_tree_or_nothing
+
+_DECIDES: Final = ("source", "slides", "crop", "tissue")
+"""Data settings that say which patches there are; the others divide them."""
+
+Sources = Mapping[str, str]
+"""The fingerprint of the patches that a source has now, by the settings that name it."""
+
+
+def sources_now(configs: Iterable[RunConfig], quiet: bool = False) -> Sources:
+    """What the sources of these configs have now. Packs them; one that cannot be read is told of and left out."""
+    trees = {_name(tree): tree for config in configs for tree in [section(dump(config), "data")]}
+    found = {}
+    for name, tree in trees.items():
+        try:
+            answer = ask("pack", {"data": tree}, hide_progress if quiet else None)
+            found[name] = str(answer.get("fingerprint") or "")
+        except HistotuiError as error:
+            console.say(f"warning: whether earlier runs worked on these patches cannot be checked: {error}")
+    return found
+
+
+def has_changed(run: RunSummary, now: Sources) -> bool:
+    """Whether the run's source is known to have other patches now than when the run began."""
+    present = now.get(_name(section(run.config, "data")))
+    past = read_tree_or_nothing(run.folder.data / "manifest.json").get("source_fingerprint") if present else None
+    return bool(present and past) and present != past
+
+
+def _name(data: Mapping[str, Any]) -> str:
+    return json.dumps({name: data.get(name) for name in _DECIDES}, sort_keys=True)
