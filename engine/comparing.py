@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from engine.arrays import read_arrays
 from engine.data.pack import Pack
 from engine.data.packing import pack
-from engine.metrics import Array, Labels, Paired, paired_delong
+from engine.metrics import Array, Labels, Paired, paired_by_slide, paired_delong
 from engine.progress import Report, silent
 from engine.spec.errors import ConfigError, HistotuiError, RunFolderError
 from engine.spec.json_file import read_json
 from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
+from engine.spec.scores import answer, read_score_trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +30,39 @@ class Predictions:
 
 
 def compare(first: RunFolder, second: RunFolder) -> Paired:
-    """The paired test between two runs; ConfigError where they were not tested on the same patches."""
+    """The paired test between two runs, over slides where these are known.
+
+    ConfigError where the runs were not tested on the same patches.
+    """
     left, right = read_predictions(first), read_predictions(second)
     order = _pairing(first, second, left, right)
+    sides = left.labels, left.logits, right.logits[order]
     try:
-        return paired_delong(left.labels, left.logits, right.logits[order])
+        return _by_slide(sides, first, second, order) or paired_delong(*sides)
     except ValueError as error:
         raise ConfigError(f"{first.id} and {second.id}: {error}") from None
+
+
+def _by_slide(
+    sides: tuple[Labels, Array, Array], first: RunFolder, second: RunFolder, order: NDArray[np.int64]
+) -> Paired | None:
+    """The test over slides; None where neither run knows them, or a class is on one slide alone."""
+    slides = _slides(first)
+    if slides is None and (others := _slides(second)) is not None:
+        slides = others[order]
+    tumour = sides[0].astype(bool)
+    if slides is None or min(len(np.unique(slides[own])) for own in (tumour, ~tumour)) < 2:
+        return None
+    return paired_by_slide(*sides, slides)
+
+
+def _slides(run: RunFolder) -> NDArray[np.uint64] | None:
+    """A number for each test patch, the same for those of one slide; None where the run does not know slides."""
+    score = answer(read_score_trees(run.scores))
+    if score is None or score.get("n_test_slides") is None:
+        return None
+    rows, groups = _splits(run)
+    return groups[rows]
 
 
 def read_predictions(run: RunFolder) -> Predictions:

@@ -1,18 +1,21 @@
 """Scores as pure functions of labels (N,) of 0 and 1, and probabilities or any other ranking (N,)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.metrics import roc_curve
 
 from engine.spec.scores import Calibration, Confusion, OperatingPoint, Roc
 
 Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+Numbers = NDArray[np.int64] | NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ class Paired:
     low: float
     high: float
     p: float
+    slides: int | None = None
+    """How many slides were taken as independent; None where patches were."""
 
 
 def delong(labels: Labels, ranking: Array, level: float = 0.95) -> AucInterval:
@@ -75,12 +80,49 @@ def paired_delong(labels: Labels, first: Array, second: Array, level: float = 0.
     tumour = labels.astype(bool)
     if min(tumour.sum(), (~tumour).sum()) < 2:
         raise ValueError("two patches of each class are needed")
-    # Differences patch by patch hold the covariance of the two AUCs.
-    moved = _placements_by_patch(labels, second) - _placements_by_patch(labels, first)
+    moved = _moved(labels, first, second)
     difference = float(moved[tumour].mean())
     deviation = math.sqrt(_mean_variance(moved[tumour]) + _mean_variance(moved[~tumour]))
     reach = float(norm.ppf(0.5 + level / 2)) * deviation
-    return Paired(difference, difference - reach, difference + reach, _p_of_no_difference(difference, deviation))
+    p = _p_of_no_difference(difference, deviation, norm.sf)
+    return Paired(difference, difference - reach, difference + reach, p)
+
+
+def paired_by_slide(labels: Labels, first: Array, second: Array, slides: Numbers, level: float = 0.95) -> Paired:
+    """`paired_delong` with slides as what is independent, and not patches (Obuchowski, Biometrics 1997).
+
+    `slides` (N,) has a number for each patch, the same for those of one slide. By Student's t with one degree of
+    freedom less than slides, as few of them take a normal distribution too narrow. ValueError where a class is on fewer
+    than two slides.
+    """
+    tumour = labels.astype(bool)
+    if min(len(np.unique(slides[own])) for own in (tumour, ~tumour)) < 2:
+        raise ValueError("two slides with patches of each class are needed")
+    moved = _moved(labels, first, second)
+    difference = float(moved[tumour].mean())
+    count, deviation = len(np.unique(slides)), math.sqrt(_variance_by_slide(moved - difference, tumour, slides))
+    chance = student(count - 1)
+    reach = float(chance.ppf(0.5 + level / 2)) * deviation
+    p = _p_of_no_difference(difference, deviation, chance.sf)
+    return Paired(difference, difference - reach, difference + reach, p, count)
+
+
+def _variance_by_slide(errors: Array, tumour: NDArray[np.bool_], slides: Numbers) -> float:
+    """Variance of the mean of tumours' errors and of normals' together, from their sums over slides."""
+    number = np.unique(slides, return_inverse=True)[1].ravel()
+    sums = [np.bincount(number, weights=errors * own) / own.sum() for own in (tumour, ~tumour)]
+    there = [len(np.unique(number[own])) for own in (tumour, ~tumour)]
+    alone = sum(_unbiased(slides) * float((own**2).sum()) for own, slides in zip(sums, there, strict=True))
+    return max(0.0, alone + 2 * _unbiased(number.max() + 1) * float((sums[0] * sums[1]).sum()))
+
+
+def _unbiased(count: int) -> float:
+    return count / (count - 1)
+
+
+def _moved(labels: Labels, first: Array, second: Array) -> Array:
+    """How far each patch's placement is higher in the second ranking, (N,): it holds the covariance of the two AUCs."""
+    return _placements_by_patch(labels, second) - _placements_by_patch(labels, first)
 
 
 def _placements_by_patch(labels: Labels, ranking: Array) -> Array:
@@ -92,10 +134,11 @@ def _placements_by_patch(labels: Labels, ranking: Array) -> Array:
     return placements
 
 
-def _p_of_no_difference(difference: float, deviation: float) -> float:
+def _p_of_no_difference(difference: float, deviation: float, beyond: Callable[[float], float]) -> float:
+    """`beyond`: the chance that a standardised difference is larger."""
     if deviation == 0:
         return 1.0 if difference == 0 else 0.0
-    return float(2 * norm.sf(abs(difference) / deviation))
+    return float(2 * beyond(abs(difference) / deviation))
 
 
 def _mean_variance(values: Array) -> float:

@@ -5,14 +5,14 @@ from itertools import combinations
 from typing import Any, Final
 
 from histotui.ask import ask, hide_progress
-from histotui.formats import NOTHING, number, table
+from histotui.formats import NOTHING, count, number, table
 from histotui.summary import RunSummary
 
 Row = dict[str, Any]
 
 CAPTION: Final = (
-    "Paired DeLong tests: how far the AUC of the second run is above that of the first, "
-    "its 95 % interval, and p, which is not corrected for the number of tests"
+    "Paired DeLong tests, over slides where these are known: how far the AUC of the second run is above that of the "
+    "first, its 95 % interval, and p, which is not corrected for the number of tests"
 )
 
 
@@ -34,14 +34,19 @@ def _row(first: RunSummary, second: RunSummary, found: Mapping[str, Any]) -> Row
         "second_name": second.name,
         "first_auc": first.answer.get("auc"),
         "second_auc": second.answer.get("auc"),
-        **{name: found.get(name) for name in ("difference", "low", "high", "p")},
+        **{name: found.get(name) for name in ("difference", "low", "high", "p", "slides")},
         "refused": found.get("why"),
     }
 
 
 def paired_lines(tests: Sequence[Row]) -> Iterator[str]:
     """The tests as aligned lines, and after them why some are missing."""
-    yield from table(["FIRST", "SECOND", "DIFFERENCE", "95 % INTERVAL", "P"], [_cells(test) for test in tests])
+    header = ["FIRST", "SECOND", "DIFFERENCE", "95 % INTERVAL", "P"]
+    cells = [_cells(test) for test in tests]
+    if any(test["slides"] for test in tests):
+        header.append("SLIDES")
+        cells = [[*row, count(test["slides"])] for row, test in zip(cells, tests, strict=True)]
+    yield from table(header, cells)
     yield from (test["refused"] for test in tests if test["refused"])
 
 

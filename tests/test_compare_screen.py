@@ -507,6 +507,9 @@ class TestComparison:
         for name, mark in ((BASE, "a"), (VAE, "b")):
             manifest = {"fingerprint": mark * 64, "test_fingerprint": "c" * 64}
             (bench.runs / name / "data" / "manifest.json").write_text(json.dumps(manifest))
+        config = json.loads((bench.runs / VAE / "config.json").read_text())
+        config["data"]["train_share"] = 0.5
+        (bench.runs / VAE / "config.json").write_text(json.dumps(config))
         runs = [summarize(RunFolder(bench.runs / name)) for name in (BASE, VAE)]
         assert compare_runs(runs).doubts == ()
         manifest = {"fingerprint": "a" * 64, "test_fingerprint": "d" * 64}

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,14 @@ from data_samples import patches, write_folders
 from fake_engine import score
 from PIL import Image
 from scipy.stats import norm
+from scipy.stats import t as student
 from scored_runs import TEST, from_pixels, write_sources, write_tested_run
 from sklearn.calibration import calibration_curve
 
-from engine import metrics
+from engine import comparing, metrics
 from engine.answer import load_query
-from engine.comparing import Predictions, compare, paired_delong
+from engine.comparing import Predictions, compare, read_predictions
+from engine.metrics import paired_by_slide, paired_delong
 from engine.mistakes import surest
 from engine.progress import silent
 from engine.spec.errors import ConfigError, RunFolderError
@@ -103,7 +106,61 @@ class TestPairedDelong:
             paired_delong(np.array([0, 0, 1], np.uint8), np.arange(3.0), np.arange(3.0))
 
 
+class TestPairedBySlide:
+    def test_patches_of_slides_of_their_own_are_delongs(self) -> None:
+        labels, first, second = toy()
+        found, patches = paired_by_slide(labels, first, second, np.arange(300)), paired_delong(labels, first, second)
+        assert (found.difference, found.slides, patches.slides) == (pytest.approx(patches.difference), 300, None)
+        # The same deviation, by Student's t with 299 degrees of freedom.
+        reach = student(299).ppf(0.975) / norm.ppf(0.975) * (patches.high - patches.difference)
+        assert (found.low, found.high) == pytest.approx((found.difference - reach, found.difference + reach))
+
+    def test_agrees_with_resampled_slides(self) -> None:
+        rng = np.random.default_rng(3)
+        slides = rng.integers(0, 60, 1200)
+        labels = (rng.random(1200) < rng.random(60)[slides]).astype(np.uint8)
+        first = rng.normal(size=1200) + labels
+        # What patches of one slide have in common moves the second ranking alone.
+        second = first + rng.normal(size=60)[slides]
+        found = paired_by_slide(labels, first, second, slides)
+        own = [np.flatnonzero(slides == one) for one in range(60)]
+        differences = []
+        for _ in range(400):
+            rows = np.concatenate([own[one] for one in rng.integers(0, 60, 60)])
+            aucs = [metrics.delong(labels[rows], ranking[rows]).auc for ranking in (first, second)]
+            differences.append(aucs[1] - aucs[0])
+        deviation = (found.high - found.difference) / student(59).ppf(0.975)
+        assert deviation == pytest.approx(np.std(differences), rel=0.15)
+        patches = paired_delong(labels, first, second)
+        assert found.high - found.low > 1.3 * (patches.high - patches.low)
+        assert found.p == pytest.approx(2 * student(59).sf(abs(found.difference) / deviation))
+
+    def test_a_class_on_one_slide_is_refused(self) -> None:
+        labels = np.array([0, 0, 1, 1], np.uint8)
+        with pytest.raises(ValueError, match="two slides with patches of each class"):
+            paired_by_slide(labels, np.arange(4.0), np.arange(4.0), np.array([1, 2, 3, 3]))
+
+
 class TestTwoRuns:
+    @pytest.mark.parametrize("knows", [(True, True), (True, False), (False, True)])
+    def test_slides_are_what_is_independent_where_a_run_knows_them(
+        self, tmp_path: Path, sources: tuple[Path, Path], knows: tuple[bool, bool]
+    ) -> None:
+        names = sorted(path.relative_to(sources[0]) for path in sources[0].rglob("*.png"))
+        table = tmp_path / "slides.csv"
+        table.write_text("id,wsi\n" + "".join(f"{name},s{place % 7}\n" for place, name in enumerate(names)))
+        one, two = (
+            write_tested_run(tmp_path / name, sources[0], from_pixels(seed), slides=str(table) if known else None)
+            for name, seed, known in zip("ab", (1, 2), knows, strict=True)
+        )
+        for run, known in zip((one, two), knows, strict=True):
+            run.scores.write_text(json.dumps({"scores": [score(n_test_slides=7 if known else None)], "notes": []}))
+        left, right = (read_predictions(run) for run in (one, two))
+        tested = comparing.tested_patches(one if knows[0] else two)
+        slides = tested.pack.slides[tested.rows].astype(np.int64)
+        expected = paired_by_slide(left.labels, left.logits, right.logits, slides)
+        assert asdict(compare(one, two)) == pytest.approx(asdict(expected)) and expected.slides == 7
+
     def test_patches_are_paired_by_what_they_are(self, runs: AB) -> None:
         images, labels = patches(60)
         images, labels = images[:TEST], labels[:TEST]

@@ -15,7 +15,10 @@ from histotui import paired
 FIRST, SECOND, THIRD, LIVE = (f"2026110{n}-000000-vae-{size}-aaaa" for n, size in enumerate((100, 500, 2000, 100), 1))
 PAIR = {"first": FIRST, "second": SECOND, "difference": -0.1797, "low": -0.21, "high": -0.15, "p": 0.00001234}
 WHY = "were tested on different patches"
-COLUMNS = ["first", "first_name", "second", "second_name", "first_auc", "second_auc", "difference", "low", "high", "p"]
+COLUMNS = [
+    *("first", "first_name", "second", "second_name", "first_auc", "second_auc"),
+    *("difference", "low", "high", "p", "slides"),
+]
 
 
 @pytest.fixture
@@ -49,7 +52,7 @@ def test_every_two_scored_runs_are_tested(bench: Bench, asked: list[list[str]]) 
     assert [row["run"] for row in found["runs"]] == [FIRST, LIVE, SECOND, THIRD]
     first, *others = found["paired_tests"]
     named = {"first_name": "one", "second_name": "", "first_auc": 0.93, "second_auc": 0.7503}
-    assert first == {**PAIR, **named, "refused": None}
+    assert first == {**PAIR, **named, "slides": None, "refused": None}
     assert [(test["first"], test["second"], test["p"], test["refused"]) for test in others] == [
         (FIRST, THIRD, None, f"{FIRST} and {THIRD} {WHY}"),
         (SECOND, THIRD, None, f"{SECOND} and {THIRD} {WHY}"),
@@ -77,7 +80,7 @@ def test_markdown_has_a_second_table(bench: Bench) -> None:
     assert caption == paired.CAPTION
     # Columns in which nothing stands are left out.
     header, _, row = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in tests.splitlines())
-    assert header == [name for name in COLUMNS if name != "second_name"]
+    assert header == [name for name in COLUMNS if name not in ("second_name", "slides")]
     assert dict(zip(header, row, strict=True))["p"] == "1.234e-05"
 
 
@@ -97,6 +100,13 @@ def test_a_terminal_has_them_below_with_why_some_are_missing(bench: Bench) -> No
         [SECOND, THIRD, "–", "–", "–"],
     ]
     assert lines[4:] == [f"{FIRST} and {THIRD} {WHY}", f"{SECOND} and {THIRD} {WHY}"]
+
+
+def test_a_test_over_slides_says_how_many(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paired, "ask", lambda *_: {"pairs": [{**PAIR, "slides": 12}], "refused": []})
+    lines = bench("compare", FIRST, SECOND, "--paired").out.splitlines()[4:]
+    assert lines[0].split()[-1] == "SLIDES" and lines[1].split()[-1] == "12"
+    assert bench("compare", FIRST, SECOND, "--paired", "--format", "json").json["paired_tests"][0]["slides"] == 12
 
 
 def test_fewer_than_two_scores_are_said(bench: Bench, asked: list[list[str]]) -> None:

@@ -12,6 +12,7 @@ import torch
 from data_samples import Images, Labels
 from toys import CPU
 
+from engine.batches import in_order, to_float
 from engine.checkpoints import CheckpointFolder, State, prefixed
 from engine.classifiers import build_classifier
 from engine.context import Context
@@ -193,6 +194,38 @@ def test_a_real_trained_classifiers_space_is_named_for_it(
         "cnn trained on tissue",
     ]
     assert not any("No classifier" in note for note in sheet.notes)
+
+
+def test_the_floor_in_a_classifiers_space_is_of_patches_that_it_was_not_fitted_on(
+    prepared: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, good: Made
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(prepared.path.parent / "cache"))
+    config = apply(CONFIG, [{"classifier": {"train_on": "real"}, "quality": {"patches": 30}}])
+    found = with_synthetic(prepared, tmp_path / "run", good, config)
+    save_classifier(found)
+    real = prepare.load(found)
+    fitted = classifier.training_set(found, real, "real").fit
+    known = torch.cat([_sums(to_float(images)) for _, images in in_order(fitted, 64, CPU)])
+
+    def learnt_by_heart(images: torch.Tensor) -> torch.Tensor:
+        """What it was fitted on is far from all else."""
+        pooled = torch.nn.functional.adaptive_avg_pool2d(images, 2).flatten(1)
+        return pooled + 5 * torch.isin(_sums(images), known)[:, None]
+
+    monkeypatch.setattr(quality, "classifier_space", lambda name, _: Space(name, learnt_by_heart))
+    quality.run(found)
+    sheet = read_quality(found.folder.quality)
+    assert sheet is not None
+    both = next(
+        each for each in sheet.comparisons if (each.space, each.of) == ("cnn trained on tissue", "both classes")
+    )
+    assert value(both.floor, "frechet") < 2 * value(both.synthetic, "frechet")
+    assert value(both.floor, "detector_auc") < 0.8
+    assert any("real patches that chose its epoch, and it was not fitted on" in note for note in sheet.notes)
+
+
+def _sums(images: torch.Tensor) -> torch.Tensor:
+    return images.double().sum(dim=(1, 2, 3))
 
 
 def save_classifier(found: Context) -> Path:

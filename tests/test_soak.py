@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.soak import faults
+from engine.soak import faults, trial
 from engine.soak.ending import differences, ending, rows_of
 from engine.soak.engines import Engines
 from engine.soak.toys import toy_config, toy_run
@@ -101,15 +101,24 @@ class TestLooking:
             _look(run, {}, -1, found)
         assert "locked though its engine has ended" in found.problems[0]
 
-    def test_processes_that_are_left_are_seen(self, run: RunFolder) -> None:
+    def test_processes_that_are_left_are_seen(self, run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(trial, "GRACE", 0.2)
         found = Findings()
         with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
             while processes_of(process.pid) != [process.pid]:
                 time.sleep(0.01)
             _look(run, {}, process.pid, found)
             process.kill()
-        assert found.orphans == 1 and str(process.pid) in found.problems[0]
+        assert found.orphans == 1 and f"left process {process.pid} (sleep 60)" in found.problems[0]
         assert processes_of(process.pid) == []
+
+    def test_those_that_end_by_themselves_are_not_left(self, run: RunFolder) -> None:
+        found = Findings()
+        with subprocess.Popen(["sleep", "0.5"], start_new_session=True) as process:
+            while processes_of(process.pid) != [process.pid]:
+                time.sleep(0.01)
+            _look(run, {}, process.pid, found)
+        assert found.orphans == 0 and not found.problems
 
     def test_a_checkpoint_that_does_not_load_is_seen(self, run: RunFolder) -> None:
         change(run.checkpoints / "generator" / "final" / "state.safetensors")

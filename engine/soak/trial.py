@@ -1,6 +1,7 @@
 """A trial: one toy run that is broken off again and again, looked at after each fault, and compared at its end."""
 
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,8 @@ Breaking = Callable[[Engines, RunFolder, "Findings"], None]
 Fault = Callable[[Engines, RunFolder], Ended]
 MOST_FAULTS = 4
 """Of one run."""
+GRACE = 5.0
+"""Seconds after an engine's end in which its children may end as well."""
 
 
 @dataclass(slots=True)
@@ -118,9 +121,9 @@ def _look(run: RunFolder, before: dict[str, list[tuple[object, ...]]], pid: int,
     """Once an engine has ended: is its lock free, are its rows there, does a checkpoint load, is nothing left of it."""
     if is_locked(run.lock):
         found.problems.append(f"{run.path}: locked though its engine has ended")
-    if left := processes_of(pid):
+    if left := _left_of(pid):
         found.orphans += len(left)
-        found.problems.append(f"{run.path}: left processes {left}")
+        found.problems.append(f"{run.path}: left {', '.join(left)}")
     _lost(run, before, found)
     for stage in sorted(_saved(run)):
         try:
@@ -156,6 +159,21 @@ def _refusals(run: RunFolder) -> int:
     if not run.log.exists():
         return 0
     return run.log.read_text(encoding="utf-8", errors="replace").count("checkpoint not saved, training goes on")
+
+
+def _left_of(session: int) -> list[str]:
+    """The processes of a session that do not end by themselves: git, asked for the commit, outlives a killed engine."""
+    until = time.monotonic() + GRACE
+    while (left := processes_of(session)) and time.monotonic() < until:
+        time.sleep(0.02)
+    return [f"process {pid} ({_command(pid)})" for pid in left]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").replace("\0", " ").strip()
+    except OSError:
+        return "ended"
 
 
 def processes_of(session: int) -> list[int]:

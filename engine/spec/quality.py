@@ -56,7 +56,10 @@ class Comparison:
     """How many of each of the three."""
     synthetic: Measures
     floor: Measures
-    """Of training patches in the place of synthetic ones: what no generator can be expected to improve on."""
+    """Of training patches in the place of synthetic ones: what no generator can be expected to improve on.
+
+    In a classifier's space of those that it was not fitted on.
+    """
     left_out: tuple[str, ...] = ()
     """What was not measured, and why."""
 

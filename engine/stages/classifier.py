@@ -114,6 +114,13 @@ def _real_validation(context: Context, real: RealPatches, fitted: int) -> tuple[
     return (some, f"{len(some):,} {words}") if has_both_classes(some) else (None, "")
 
 
+def held_back(context: Context, real: RealPatches) -> PatchSet:
+    """The real patches that choose the epoch of a classifier on real patches: it is fitted on none of them."""
+    if context.config.classifier.validation == "official":
+        return _official(real)
+    return _hold_out(context, real.train, real.groups)[1]
+
+
 def _parts(
     context: Context, real: RealPatches, train_on: str, synthetic: PatchSet | None
 ) -> tuple[list[_Grouped], str]:

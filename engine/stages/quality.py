@@ -3,7 +3,9 @@
 Synthetic patches are compared with test patches, which neither the generator nor a classifier has learnt from; so are
 as many training patches in their place, and what is measured of these is the floor. Where patches are divided by slide,
 the floor has the difference between slides in it, without which a good generator would look worse than it is: two
-halves of the test patches by chance are nearer to each other. Nothing is chosen by these measures.
+halves of the test patches by chance are nearer to each other. In the space of a classifier the floor is of those
+training patches that it was not fitted on: what it was fitted on it knows by heart and sets apart from all others.
+Nothing is chosen by these measures.
 
 With the defaults it took 49 s of one processor core beside 20,000 PCam training patches of 64 pixels.
 """
@@ -50,7 +52,8 @@ class _Sets:
     """Patches to compare: of each set equally many of each class, class by class."""
 
     test: PatchSet
-    train: PatchSet
+    floor: PatchSet
+    """Real patches of the training side."""
     synthetic: PatchSet
 
     def masks(self) -> Iterator[tuple[Of, NDArray[np.bool_]]]:
@@ -69,12 +72,11 @@ def is_complete(folder: RunFolder) -> bool:
 def run(context: Context) -> None:
     """Measure in every space and look for copies, then write quality.json."""
     real, synthetic = prepare.load(context), synthesis.load(context.folder)
-    sets = _sets(context, real, synthetic)
     notes = list(_notes(context, real))
     comparisons: list[Comparison] = []
-    for space in _spaces(context, real):
+    for space, floor in _spaces(context, real):
         try:
-            comparisons += _compare(context, space, sets)
+            comparisons += _compare(context, space, _sets(context, real.test, floor, synthetic))
         except DataError as error:
             notes.append(f"Measures in a space are left out: {error}.")
     copies = None
@@ -87,9 +89,9 @@ def run(context: Context) -> None:
         context.warn(STAGE, _warning(copies))
 
 
-def _sets(context: Context, real: RealPatches, synthetic: PatchSet) -> _Sets:
+def _sets(context: Context, test: PatchSet, floor: PatchSet, synthetic: PatchSet) -> _Sets:
     """The patches that are compared, by chance and the run's seed."""
-    every = (("test", real.test), ("train", real.train), ("synthetic", synthetic))
+    every = (("test", test), ("floor", floor), ("synthetic", synthetic))
     counts = [
         min(context.config.quality.patches, *(int((patches.own_labels == label).sum()) for _, patches in every))
         for label in (0, 1)
@@ -106,14 +108,16 @@ def _some(patches: PatchSet, counts: list[int], seed: int, name: str) -> PatchSe
     return patches.select(np.concatenate(chosen))
 
 
-def _spaces(context: Context, real: RealPatches) -> Iterator[Space]:
-    yield label_free_space(context.device)
+def _spaces(context: Context, real: RealPatches) -> Iterator[tuple[Space, PatchSet]]:
+    """Each space, and the real patches that the floor is taken from in it."""
+    yield label_free_space(context.device), real.train
     if (stage := evaluation.real_trained_stage(context, real)) is not None:
         config = context.config.classifier
         model, training = classifier.load(context.folder, stage, config, real.train.side)
-        yield classifier_space(f"{config.kind} trained on {training.trained_on}", model.to(context.device))
+        space = classifier_space(f"{config.kind} trained on {training.trained_on}", model.to(context.device))
+        yield space, classifier.held_back(context, real)
     if context.config.quality.features is not None:
-        yield own_space(context.config, context.device)
+        yield own_space(context.config, context.device), real.train
 
 
 def _compare(context: Context, space: Space, sets: _Sets) -> Iterator[Comparison]:
@@ -129,7 +133,7 @@ def _compare(context: Context, space: Space, sets: _Sets) -> Iterator[Comparison
 def _features(context: Context, space: Space, sets: _Sets) -> dict[str, Tensor]:
     """The features of each set by its name, (N, D)."""
     report, what = context.reporter(STAGE), f"features of {space.name}"
-    parts: dict[str, list[Tensor]] = {"test": [], "train": [], "synthetic": []}
+    parts: dict[str, list[Tensor]] = {"test": [], "floor": [], "synthetic": []}
     done, total = 0, len(parts) * len(sets.test)
     for name, found in parts.items():
         patches: PatchSet = getattr(sets, name)
@@ -150,7 +154,7 @@ def _comparison(context: Context, space: Space, of: Of, features: Mapping[str, T
     config = context.config
     synthetic, floor = (
         fidelity(features["test"], features[name], config.seed, config.quality.neighbours)
-        for name in ("synthetic", "train")
+        for name in ("synthetic", "floor")
     )
     return Comparison(
         space=space.name,
@@ -224,7 +228,9 @@ def _notes(context: Context, real: RealPatches) -> Iterator[str]:
         yield f"{shared:.0%} of the test patches are of slides that training patches are of too: the floor is too low."
     if real.word == "synthetic":
         yield "The training patches are another run's synthetic ones: the floor is theirs, and none of real patches."
-    if evaluation.real_trained_stage(context, real) is None:
+    if evaluation.real_trained_stage(context, real) is not None:
+        yield "In the classifier's space the floor is of real patches that chose its epoch, and it was not fitted on."
+    else:
         yield "No classifier of this run was trained on real patches alone, whose features could be compared."
     if context.config.synthesis.reconstruct:
         yield "Reconstructions are meant to be copies of training patches."

@@ -48,8 +48,9 @@ def compare(
     """Put the results of runs side by side, with the study's.
 
     The test is DeLong's for two AUCs on the same patches: the second run's AUC less the first's, its 95 % interval, and
-    p, not corrected for the number of tests. With it JSON is an object of `runs` and `paired_tests`; --export writes
-    the tests into table.md, table.tex and table.json, and for CSV into paired.csv beside table.csv.
+    p, not corrected for the number of tests. Where slides are known these are taken as independent, and not patches.
+    With it JSON is an object of `runs` and `paired_tests`; --export writes the tests into table.md, table.tex and
+    table.json, and for CSV into paired.csv beside table.csv.
 
     \b
     histotui compare baseline-a vae-a vae-b

@@ -14,7 +14,8 @@ from histotui.study.sections import first_run
 
 _SAYS: Final = (
     "Of the first seed of each row, both classes together, beside as many test patches; in brackets the floor, which "
-    "real training patches have in the place of synthetic ones. Measures are named for their feature space, and none "
+    "real training patches have in the place of synthetic ones, in a classifier's space those that it was not fitted "
+    "on. Measures are named for their feature space, and none "
     "is an FID: values of two spaces, or of other numbers of patches, say nothing of each other. None of them has a "
     "part in any other number here. Each run's own report has them by class."
 )

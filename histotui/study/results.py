@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from engine.spec.errors import RunFolderError
+from engine.spec.scores import slide_interval
 from engine.spec.study import FLOOR, Part, Row
 from histotui.learning_curve import learning_curve
 from histotui.repeating import Spread
@@ -18,6 +19,11 @@ from histotui.worth import CurvePoint, Worth, worth
 
 BY_REAL: Final = "epoch by real"
 """The role of a score of the epoch that real validation patches chose."""
+_BY_SLIDE: Final = ("slide_low", "slide_high")
+_MEANS: Final = (
+    *("loss", "accuracy", "auc_low", "auc_high"), *_BY_SLIDE,
+    *("sensitivity", "specificity", "ece", "n_train", "n_test"),
+)  # fmt: skip
 Pair = tuple[str, str]
 """The ids of two runs: the second is compared with the first."""
 Verdict = Literal[
@@ -226,8 +232,8 @@ def _result(
     answers = [run.answer for run in result.runs]
     if not answers:
         return result
-    names = ("loss", "accuracy", "auc_low", "auc_high", "sensitivity", "specificity", "ece", "n_train", "n_test")
-    means = {name: mean for name in names if (mean := _mean(answers, name)) is not None}
+    told = [answer | dict(zip(_BY_SLIDE, slide_interval(answer), strict=True)) for answer in answers]
+    means = {name: mean for name in _MEANS if (mean := _mean(told, name)) is not None}
     return Result(
         row,
         yardstick,

@@ -22,8 +22,8 @@ _BY_REAL: Final = (
 )
 TESTED: Final = (
     "Differences are averaged over seeds, each seed against the same seed of the other row on the same test patches; "
-    "in brackets the ends of their 95 % intervals over test patches (paired DeLong), averaged too. p is the largest of "
-    "the seeds' and not corrected for the number of tests."
+    "in brackets the ends of their 95 % intervals (paired DeLong, over test slides where these are known, else over "
+    "test patches), averaged too. p is the largest of the seeds' and not corrected for the number of tests."
 )
 ONE_SEED: Final = (
     "Where there is one seed, what another would change is in no interval, p or worth here, and is often more than "
@@ -78,8 +78,8 @@ def result_section(results: Results) -> Iterator[Block]:
     if verdicts := tuple(_verdicts(results)):
         yield Prose(
             f"Against {FLOOR}, which every generator has to beat to be worth its training. It does, or does not, where "
-            "the difference is larger than its 95 % errors over test patches and over seeds together. One seed gives "
-            "no verdict: it is said whether its difference is larger than that over test patches alone."
+            "the difference is larger than its 95 % errors over the test set and over seeds together. One seed gives "
+            "no verdict: it is said whether its difference is larger than that over the test set alone."
         )
         yield Items(verdicts)
 
@@ -196,6 +196,8 @@ def _details(results: Results, yardstick: str) -> Table:
     study = ("study: loss", "accuracy", "AUC") if has_study else ()
     has_second = any(each.by_real for each in results.all if each.yardstick == yardstick)
     second = ("AUC, epoch by real patches",) if has_second else ()
+    has_slides = any("slide_low" in each.means for each in results.all if each.yardstick == yardstick)
+    by_slides = ("by slides",) if has_slides else ()
     header = (
         "trained on",
         "n train",
@@ -205,16 +207,19 @@ def _details(results: Results, yardstick: str) -> Table:
         "AUC",
         "over seeds",
         "95 % interval",
+        *by_slides,
         *second,
         *study,
     )
     rows = results.rows(Part.TABLE)
-    lines = tuple(tuple(_detail_cells(row, results, yardstick, has_second, has_study)) for row in rows)
+    lines = tuple(tuple(_detail_cells(row, results, yardstick, has_slides, has_second, has_study)) for row in rows)
     strong = frozenset(place for place, row in enumerate(rows) if row.name in (REAL, FLOOR))
     return Table(header, lines, _BY_REAL if has_second else "", strong)
 
 
-def _detail_cells(row: Row, results: Results, yardstick: str, has_second: bool, has_study: bool) -> Iterator[str]:
+def _detail_cells(
+    row: Row, results: Results, yardstick: str, has_slides: bool, has_second: bool, has_study: bool
+) -> Iterator[str]:
     result = results.get(row, yardstick)
     means = result.means if result else {}
     yield label(row, results)
@@ -227,6 +232,8 @@ def _detail_cells(row: Row, results: Results, yardstick: str, has_second: bool, 
         yield words.fixed(result.auc.mean)
         yield NOTHING if spread is None else f"± {words.fixed(spread)}"
         yield words.interval(result.low, result.high)
+    if has_slides:
+        yield words.interval(means.get("slide_low"), means.get("slide_high")) or NOTHING
     if has_second:
         yield words.second_auc(result.by_real if result else None)
     if has_study:

@@ -60,7 +60,8 @@ def paired_text(tests: PairedTests | None, comparison: Comparison, first: str, h
     others = [run.id for run in comparison.runs if run.id != first]
     if not others:
         return Text("a adds a run to compare with", style="dim")
-    title = Text.assemble(("AUC against ", "bold"), line(labels[first], "bold"), ("  paired DeLong test", "dim"))
+    over = " over slides" if tests is not None and any(pair.get("slides") for pair in tests.pairs) else ""
+    title = Text.assemble(("AUC against ", "bold"), line(labels[first], "bold"), (f"  paired DeLong test{over}", "dim"))
     if tests is None:
         return Text("\n").join([title, Text("comparing …", style="dim")])
     return Text("\n").join(
