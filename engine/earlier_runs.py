@@ -24,20 +24,20 @@ _LENDER: Final = "run"
 def taken_from_earlier(context: Context, stage: str, offer: Offer) -> State | None:
     """The first state for this stage that a run beside this one offers, of those that it can be taken from.
 
-    They have exactly the same patches in the same splits, and the same program on the same kind of machine has run
-    them. None where `training.reuse` is off, or the stage has begun.
+    They have exactly the same patches in the same splits and groups, and the same program on the same kind of machine
+    has run them from their beginning. None where `training.reuse` is off, or the stage has begun.
     """
     # What has begun here is finished here, so that a resumed run ends as it would have.
     if not context.config.training.reuse or CheckpointFolder(context.folder.checkpoints / stage).has_begun:
         return None
-    fingerprint, program = prepare.read_manifest(context.folder)["fingerprint"], _program(context.folder)
+    own = _patches(context.folder), {_program(_environments(context.folder)[0])}
     for path in sorted(context.folder.path.parent.glob("*/config.json")):
         folder = RunFolder(path.parent)
         if folder.path == context.folder.path:
             continue
         try:
-            alike = prepare.read_manifest(folder)["fingerprint"] == fingerprint and _program(folder) == program
-            if alike and (state := offer(folder)):
+            theirs = _patches(folder), {_program(said) for said in _environments(folder)}
+            if theirs == own and (state := offer(folder)):
                 return state
         # A folder that cannot be read offers nothing; it is not this run's business to complain about it.
         except (HistotuiError, OSError, ValueError, KeyError, TypeError):
@@ -103,10 +103,22 @@ def choosing(config: RunConfig) -> tuple[object, ...]:
     return config.monitoring, config.classifier.validation_fraction
 
 
-def _program(folder: RunFolder) -> tuple[object, ...]:
-    """What decides how numbers come out, beside the config; nothing where the run has not said so."""
+def _patches(folder: RunFolder) -> tuple[object, ...]:
+    manifest = prepare.read_manifest(folder)
+    return manifest["fingerprint"], manifest.get("grouping")
+
+
+def _environments(folder: RunFolder) -> list[Mapping[str, Any]]:
+    """What has worked on a run, the last first; something that says nothing where the run does not say it."""
     try:
-        said: dict[str, Any] = read_json(folder.environment)
+        said: dict[str, Any] = dict(read_json(folder.environment))
     except FileNotFoundError:
+        return [{}]
+    return [said, *said.get("earlier", ())]
+
+
+def _program(said: Mapping[str, Any]) -> tuple[object, ...]:
+    """What decides how numbers come out, beside the config; nothing where that is not said."""
+    if not said:
         return ()
     return *(said[name] for name in ("engine_sha256", "device", "device_name", "threads")), said["packages"]["torch"]

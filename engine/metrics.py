@@ -42,7 +42,8 @@ class Paired:
 def delong(labels: Labels, ranking: Array, level: float = 0.95) -> AucInterval:
     """AUC with DeLong's interval (DeLong et al. 1988), in one sort as in Sun & Xu (IEEE SPL 2014).
 
-    ValueError where a class is missing: an AUC compares the two.
+    From 0 to 1 where a class has one patch, of whose spread nothing is known. ValueError where a class is missing: an
+    AUC compares the two.
     """
     order = np.argsort(ranking)
     tumour = labels[order].astype(bool)
@@ -50,6 +51,8 @@ def delong(labels: Labels, ranking: Array, level: float = 0.95) -> AucInterval:
         raise ValueError("AUC needs patches of both classes")
     above, below = _placements(ranking[order], tumour)
     auc = float(above.mean())
+    if min(len(above), len(below)) < 2:
+        return AucInterval(auc, 0.0, 1.0)
     deviation = math.sqrt(_mean_variance(above) + _mean_variance(below))
     reach = float(norm.ppf(0.5 + level / 2)) * deviation
     return AucInterval(auc, max(0.0, auc - reach), min(1.0, auc + reach))

@@ -46,7 +46,7 @@ def incomparable(runs: Sequence[RunSummary]) -> Iterator[str]:
 
 def circumstances(runs: Sequence[RunSummary]) -> Iterator[str]:
     """In what these runs differ beside their settings, as far as it may have a part in their scores."""
-    said = [_environment(run) for run in runs if run.answer]
+    said = [tree for run in runs if run.answer for tree in _environments(run)]
     programs = _values(said, lambda tree: tree.get("engine_sha256"))
     if len(programs) > 1:
         commits = _values(said, lambda tree: str(tree.get("commit") or "")[:_SHORT])
@@ -92,5 +92,8 @@ def _manifest(run: RunSummary) -> Tree:
     return read_tree_or_nothing(run.folder.data / "manifest.json")
 
 
-def _environment(run: RunSummary) -> Tree:
-    return read_tree_or_nothing(run.folder.environment)
+def _environments(run: RunSummary) -> list[Tree]:
+    """What works on a run, and what worked on it before and was something else."""
+    said = read_tree_or_nothing(run.folder.environment)
+    earlier = said.get("earlier")
+    return [said, *(tree for tree in (earlier if isinstance(earlier, list) else ()) if isinstance(tree, dict))]

@@ -104,7 +104,8 @@ def _shared_name(group: Sequence[RunSummary]) -> str:
 
 
 def _row(group: Sequence[RunSummary], label: str) -> Row:
-    rows = [comparison_row(run) for run in group if run.answer]
+    scored = _of_each_seed(group)
+    rows = [comparison_row(run) for run in scored]
     first = rows[0] if rows else comparison_row(group[0])
     shared = {name: value for name, value in first.items() if all(row[name] == value for row in rows)}
     spreads = {name: spread for name in _MEAN if (spread := _spread(rows, name))}
@@ -116,8 +117,18 @@ def _row(group: Sequence[RunSummary], label: str) -> Row:
         **{name: spread.mean for name, spread in spreads.items()},
         **{f"{name}_sd": spreads[name].deviation if name in spreads else None for name in SPREAD},
         "runs": len(rows),
-        "seeds": " ".join(str(run.config.get("seed")) for run in group if run.answer),
+        "seeds": " ".join(str(run.config.get("seed")) for run in scored),
     }
+
+
+def _of_each_seed(group: Sequence[RunSummary]) -> list[RunSummary]:
+    """The newest run of each seed that has a score: the same seed twice is no repeat."""
+    found: dict[tuple[Any, Any], RunSummary] = {}
+    for run in group:
+        key = run.config.get("seed"), section(run.config, "data").get("share_seed")
+        if run.answer and (key not in found or run.created >= found[key].created):
+            found[key] = run
+    return list(found.values())
 
 
 def _spread(rows: Sequence[Row], name: str) -> Spread | None:

@@ -174,5 +174,5 @@ def _key(config: Mapping[str, Any]) -> tuple[Any, ...]:
     trained_on = section(config, "classifier").get("train_on")
     reconstructs = bool(section(config, "synthesis").get("reconstruct"))
     shares = tuple(section(config, "data").get(name, 1.0) for name in ("train_share", "tumour_share"))
-    networks = tuple(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels"))
+    networks = tuple(generator.get(name) for name in ("kind", "loss", "latent_dim", "channels", "prior", "conditional"))
     return (*networks, trained_on, reconstructs, shares)

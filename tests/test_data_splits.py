@@ -101,6 +101,22 @@ def test_a_split_that_cannot_be_had_names_the_setting(root: Path, split: str, me
         divide(pack(settings), settings)
 
 
+@pytest.mark.parametrize(("other", "said"), [("s1", "2 of 4 test patches are of slides that training"), ("s3", "")])
+def test_a_slide_on_both_sides_of_a_split_of_the_sources_own_is_said(root: Path, other: str, said: str) -> None:
+    source = folders(root, "own", train=small(4, seed=1), test=small(4, seed=2))
+    ids = sorted(str(path.relative_to(root / "own")) for path in root.rglob("*.png"))
+    slides = {name: "s1" if name.startswith("train") else "s2" for name in ids}
+    tested = [name for name in ids if name.startswith("test")]
+    slides |= dict.fromkeys(tested[:2], other)
+    (root / "slides.csv").write_text("id,wsi\n" + "".join(f"{name},{slide}\n" for name, slide in slides.items()))
+    settings = source.model_copy(update={"slides": str(root / "slides.csv")})
+    division = divide(pack(settings), settings)
+    assert division.how == "official"
+    assert " ".join(division.warnings).startswith(said) and bool(division.warnings) == bool(said)
+    without = divide(pack(source), source)
+    assert without.fingerprint == division.fingerprint and without.grouping != division.grouping
+
+
 def test_what_is_in_test_is_never_in_training_or_validation(root: Path) -> None:
     train, valid, test = small(10), small(6, 1), small(6, 2)
     train[0][3], train[0][5], valid[0][2] = test[0][1], test[0][1], test[0][4]

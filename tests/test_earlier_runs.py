@@ -10,6 +10,7 @@ import pytest
 import torch
 from toys import CPU
 
+from engine import environment
 from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
 from engine.control import StopFlag
@@ -143,6 +144,15 @@ class TestFromBeginningToEnd:
         assert all(trained_in(finished(tmp_path / name, config)) == {"generator"} for name in ("one", "two"))
 
 
+PROGRAM = {
+    "engine_sha256": "e",
+    "device": "cpu",
+    "device_name": "fake",
+    "threads": 1,
+    "packages": {"torch": "2"},
+}
+
+
 @pytest.fixture
 def pair(tmp_path: Path) -> tuple[Context, RunFolder]:
     """A run that is about to train its prior, and one beside it that has; their generators are the same."""
@@ -150,8 +160,7 @@ def pair(tmp_path: Path) -> tuple[Context, RunFolder]:
     for run in (one, two):
         run.folder.data.mkdir()
         (run.folder.data / "manifest.json").write_text(json.dumps({"fingerprint": "f"}))
-        program = {"engine_sha256": "e", "device": "cpu", "device_name": "fake", "threads": 1}
-        run.folder.environment.write_text(json.dumps(program | {"packages": {"torch": "2"}}))
+        run.folder.environment.write_text(json.dumps(PROGRAM))
         CheckpointFolder(run.folder.checkpoints / "generator").save_final(State({"weight": torch.ones(2)}, {}))
     CheckpointFolder(one.folder.checkpoints / "latent_prior").save_final(State({"own": torch.zeros(1)}, {"step": 3}))
     return two, one.folder
@@ -186,6 +195,9 @@ class TestFromWhom:
             new_generator,
             other_seed,
             lambda folder: rewritten(folder.data / "manifest.json", fingerprint="g"),
+            lambda folder: rewritten(folder.data / "manifest.json", grouping="h"),
+            # Another program has begun what this one has finished.
+            lambda folder: rewritten(folder.environment, earlier=[{**PROGRAM, "engine_sha256": "d"}]),
             lambda folder: rewritten(folder.environment, engine_sha256="d"),
             lambda folder: rewritten(folder.environment, device_name="another"),
             lambda folder: rewritten(folder.environment, device="cuda:0"),
@@ -207,6 +219,12 @@ class TestFromWhom:
     def test_a_stage_that_has_begun_is_finished_where_it_began(self, pair: tuple[Context, RunFolder]) -> None:
         CheckpointFolder(pair[0].folder.checkpoints / "latent_prior").save(1, State({}, {}))
         assert taken(pair[0]) is None
+
+    def test_this_run_may_have_been_begun_by_another_program(self, pair: tuple[Context, RunFolder]) -> None:
+        run, lender = pair
+        rewritten(run.folder.environment, earlier=[{**PROGRAM, "engine_sha256": "d"}])
+        rewritten(lender.environment, earlier=[{**PROGRAM, "host": "another"}])
+        assert taken(run) is not None
 
     def test_reuse_can_be_declined(self, pair: tuple[Context, RunFolder]) -> None:
         run, _ = pair
@@ -252,6 +270,22 @@ class TestRecipe:
             assert latent_prior.recipe(apply(small("latent-flow"), [changes])) == latent_prior.recipe(
                 small("latent-flow")
             )
+
+
+def test_what_worked_on_a_run_before_is_kept_where_it_was_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, commits = tmp_path / "environment.json", iter("aabba")
+    monkeypatch.setattr(environment, "describe_environment", lambda _: {"commit": next(commits)})
+    earlier = []
+    for _ in range(5):
+        environment.write_environment(path, CPU)
+        earlier.append([said["commit"] for said in json.loads(path.read_text()).get("earlier", ())])
+    assert earlier == [[], [], ["a"], ["a"], ["b"]]
+    path.write_text("torn")
+    monkeypatch.setattr(environment, "describe_environment", lambda _: {"commit": "c"})
+    environment.write_environment(path, CPU)
+    assert json.loads(path.read_text()) == {"commit": "c"}
 
 
 def test_a_program_is_its_files_and_where_they_lie(tmp_path: Path) -> None:

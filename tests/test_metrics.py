@@ -47,6 +47,11 @@ def test_auc_of_one_class_is_refused() -> None:
         metrics.delong(np.ones(5, np.uint8), np.arange(5.0))
 
 
+def test_of_a_class_with_one_patch_nothing_is_known() -> None:
+    found = metrics.delong(np.array([0, 0, 0, 1], np.uint8), np.array([0.1, 0.2, 0.9, 0.5]))
+    assert (found.auc, found.low, found.high) == (pytest.approx(2 / 3), 0.0, 1.0)
+
+
 def test_interval_of_a_perfect_ranking_stays_within_bounds() -> None:
     interval = metrics.delong(np.array([0, 0, 1, 1], np.uint8), np.array([1.0, 2, 3, 4]))
     assert (interval.auc, interval.low, interval.high) == (1.0, 1.0, 1.0)

@@ -170,6 +170,13 @@ def test_a_run_that_takes_reconstructions_says_so_too(tmp_path: Path) -> None:
     two = finished(tmp_path / "runs" / "two", borrower)
     answer, _ = read_score_trees(two.folder.scores)
     assert answer["trained_on"] == "reconstructed"
+    # Both hold out the same slides: where one patch of a slide chooses the epoch, none is learnt from.
+    fits = [classifier.training_set(run, prepare.load(run), "synthetic") for run in (one, two)]
+    (held, fitted), other = ([set(side.parts[0].rows) for side in (fit.validation, fit.fit)] for fit in fits)  # type: ignore[union-attr]
+    assert [held, fitted] == other
+    real = prepare.load(two)
+    groups = real.groups[real.train.rows]
+    assert set(groups[list(held)]).isdisjoint(groups[list(fitted)])
     both = apply(borrower, [{"classifier": {"train_on": "both"}}])
     with pytest.raises(ConfigError, match=r"its patches are reconstructions.*set classifier\.train_on to 'synthetic'"):
         open_earlier(both)

@@ -96,6 +96,14 @@ def test_repeats_are_called_by_the_name_that_they_were_given(bench: Bench) -> No
     assert (row["name"], row["runs"]) == ("pilot", 2)
 
 
+def test_the_same_seed_twice_is_no_repeat(bench: Bench) -> None:
+    seeds = ((0, 0.5), (1, 0.7), (0, 0.6))
+    runs = [write(bench, place, auc, changes={"seed": seed}) for place, (seed, auc) in enumerate(seeds)]
+    (row,) = bench("compare", *runs, "--repeats", "--format", "json").json
+    assert (row["runs"], sorted(row["seeds"].split())) == (2, ["0", "1"])
+    assert (row["auc"], row["auc_sd"]) == (pytest.approx(0.65), pytest.approx(0.1 / 2**0.5))
+
+
 def test_runs_without_a_score_are_not_counted(bench: Bench) -> None:
     runs = [write(bench, 0, 0.5), write(bench, 1, None)]
     said = bench("compare", *runs, "--repeats", "--format", "json")

@@ -23,6 +23,12 @@ def patch_groups(pack: Pack, by_slide: bool = True) -> Groups:
     return np.where(pack.slides >= 0, of_slide[pack.slides], content)
 
 
+def grouping_of(sha1: NDArray[np.uint8], groups: Groups) -> str:
+    """SHA-256 over the sorted rows of (sha1, group): the same for the same patches in the same groups."""
+    rows = np.column_stack([sha1, groups.astype("<u8")[:, None].view(np.uint8)])
+    return hashlib.sha256(np.ascontiguousarray(rows[np.lexsort(rows.T[::-1])]).data).hexdigest()
+
+
 def _name_hash(name: str) -> int:
     return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()[:8], "little")
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.data.duplicates import Contents, conflicting, contents
-from engine.data.grouping import Groups, mixed, patch_groups, side_by_hash
+from engine.data.grouping import Groups, grouping_of, mixed, patch_groups, side_by_hash
 from engine.data.pack import Pack, fingerprint
 from engine.data.shares import shared
 from engine.data.sources.base import TEST, TRAIN, UNASSIGNED, VALID
@@ -26,7 +26,8 @@ class Division:
     """The rows of a pack by their use, each (n,) int64 and sorted.
 
     `groups` (N,) uint64 has, for every row of the pack, a number that patches share which must stay together: their
-    slide's, where that is known, else their content's. `fingerprint` is the same for the same patches in the same use.
+    slide's, where that is known, else their content's. `fingerprint` is the same for the same patches in the same use,
+    `grouping` for the same patches in the same groups.
     """
 
     train: Rows
@@ -36,6 +37,7 @@ class Division:
     how: How
     warnings: tuple[str, ...]
     fingerprint: str
+    grouping: str
 
 
 def divide(pack: Pack, config: DataConfig) -> Division:
@@ -59,10 +61,12 @@ def divide(pack: Pack, config: DataConfig) -> Division:
     _check_classes(pack, train, "training", config)
     train = shared(pack, train, config)
     _check_classes(pack, test, "test", config)
+    warnings += _slide_warning(pack, train, valid, test)
     used = np.concatenate([train, valid, test])
     uses = np.repeat(np.array([TRAIN, VALID, TEST], np.uint8), [len(train), len(valid), len(test)])
     mark = fingerprint(pack.sha1[used], pack.labels[used], uses)
-    return Division(train, valid, test, groups, how, tuple(warnings), mark)
+    grouping = grouping_of(pack.sha1[used], groups[used])
+    return Division(train, valid, test, groups, how, tuple(warnings), mark, grouping)
 
 
 def _check_labels(pack: Pack) -> None:
@@ -112,6 +116,18 @@ def _hash_warning(pack: Pack, how: How) -> list[str]:
     if how == "slide" and unknown:
         return [f"the slide of {unknown} patches is not known; they were divided by a hash of their content"]
     return []
+
+
+def _slide_warning(pack: Pack, train: Rows, valid: Rows, test: Rows) -> list[str]:
+    """That patches of one slide test and are learnt from, as a split of the source's own may have them."""
+    learnt_from = np.union1d(pack.slides[train], pack.slides[valid])
+    shared = int(np.isin(pack.slides[test], learnt_from[learnt_from >= 0]).sum())
+    if not shared:
+        return []
+    return [
+        f"{shared} of {len(test)} test patches are of slides that training or validation patches are of too, which "
+        "makes results look better than they are; set data.split to 'slide' to divide by slide"
+    ]
 
 
 def _conflict_warning(pack: Pack, content: Contents) -> list[str]:

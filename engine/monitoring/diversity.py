@@ -22,8 +22,11 @@ ByClass = Mapping[str, float]
 
 
 def spreads(patches: PatchSet) -> dict[str, float]:
-    """For each class how much its patches differ from each other, as `metrics.spread` does of the first of them."""
-    return {word: metrics.spread(first_of(patches, label, _COMPARED)) for label, word in enumerate(CLASS_WORDS)}
+    """For each class how much its patches differ from each other, by `metrics.spread` of some from all over the set.
+
+    Neighbours in a source are often of one slide, and alike.
+    """
+    return {word: metrics.spread(_spaced(patches, label, _COMPARED)) for label, word in enumerate(CLASS_WORDS)}
 
 
 def shares(synthetic: ByClass, real: ByClass) -> dict[str, float]:
@@ -34,6 +37,14 @@ def shares(synthetic: ByClass, real: ByClass) -> dict[str, float]:
 def first_of(patches: PatchSet, label: int, most: int) -> NDArray[np.uint8]:
     """The first patches of a class, at most so many, (N, H, W, 3)."""
     some: NDArray[np.uint8] = patches.images[patches.rows[patches.own_labels == label][:most]]
+    return some
+
+
+def _spaced(patches: PatchSet, label: int, most: int) -> NDArray[np.uint8]:
+    """Patches of a class at even distances from each other, at most so many, (N, H, W, 3)."""
+    own = patches.rows[patches.own_labels == label]
+    places = np.linspace(0, len(own), min(most, len(own)), endpoint=False).astype(np.int64)
+    some: NDArray[np.uint8] = patches.images[own[places]]
     return some
 
 

@@ -133,7 +133,7 @@ def _parts(
     if train_on == "both":
         proportion = context.config.classifier.synthetic_proportion
         synthetic = _share_of(synthetic, len(real.train), proportion, context.config.seed)
-    if context.config.synthesis.reconstruct:
+    if word == RECONSTRUCTED and synthesis.is_of_training_patches(context.folder, real):
         # Each stands in the place of a real patch, and with its slide.
         return [(synthetic, real.groups[real.train.rows])], RECONSTRUCTED
     # Samples have no slides and no repeats to keep together: every one is a group.

@@ -193,6 +193,11 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
     for chosen_on in sorted({score.selected_on for score in scores if _on_made(score)}):
         notes.append(f"The epoch was chosen on {chosen_on}; an AUC on synthetic ones says nothing about usefulness.")
     notes += [_of_choice_by_real(score) for score in scores if score.role == "epoch by real"]
+    if scores[0].auc_low == scores[0].auc_high:
+        notes.append(
+            "Every pair of test patches is ranked right, or every one wrong: DeLong's interval has no width then, and "
+            "says nothing."
+        )
     notes.append(_of_intervals(scores[0]))
     return notes
 

@@ -117,6 +117,7 @@ def _manifest(packed: Pack, division: Division, messages: Sequence[str]) -> dict
         "fingerprint": division.fingerprint,
         "test_fingerprint": _test_fingerprint(packed, division),
         "source_fingerprint": packed.manifest.fingerprint,
+        "grouping": division.grouping,
         "layout": packed.manifest.kind,
         "name": packed.manifest.name,
         "provenance": packed.manifest.provenance,

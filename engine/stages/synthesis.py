@@ -93,6 +93,12 @@ def word(folder: RunFolder) -> str:
     return str(_read_manifest(folder).get("patches", "synthetic"))
 
 
+def is_of_training_patches(folder: RunFolder, real: RealPatches) -> bool:
+    """Whether a set of reconstructions has one of each training patch of this run, in their order."""
+    originals = open_learned_from(folder)
+    return originals is not None and np.array_equal(originals, real.sha1[real.train.rows])
+
+
 def maker(folder: RunFolder) -> str:
     """Who made the set, in words."""
     manifest = _read_manifest(folder)
