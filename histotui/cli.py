@@ -65,6 +65,11 @@ def bare(
 ) -> None:
     if context.invoked_subcommand is None:
         raise typer.Exit(open_application(runs, images))
+    if runs is not None or images is not None:
+        option = "--images" if runs is None else "--runs"
+        raise ConfigError(
+            f"{option}: write it behind the command, as in `histotui {context.invoked_subcommand} {option} …`"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

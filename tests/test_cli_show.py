@@ -455,6 +455,8 @@ class TestBare:
 
     def test_an_unknown_command(self, bench: Bench) -> None:
         assert bench("lss").code == 2
+        astray = bench("--runs", "elsewhere", "ls")
+        assert astray.code == 2 and "write it behind the command, as in `histotui ls --runs …`" in astray.err
         assert bench("data").code == 2
 
 

@@ -85,6 +85,12 @@ def test_class_folders(tmp_path: Path, classes: tuple[str, str], suffix: str) ->
     } == expected
 
 
+@pytest.mark.parametrize("name", ["valid", "val", "validation"])
+def test_class_folders_for_validation_have_several_names(tmp_path: Path, name: str) -> None:
+    write_folders(tmp_path / "f", {"train": patches(8), name: patches(4, seed=2), "test": patches(4, seed=3)})
+    assert np.bincount(packed(tmp_path / "f").splits).tolist() == [8, 4, 4]
+
+
 def test_class_folders_without_splits(tmp_path: Path) -> None:
     write_folders(tmp_path / "f", {"": patches(6)})
     assert packed(tmp_path / "f").manifest.counts == {"unassigned": (3, 3)}

@@ -17,7 +17,7 @@ from histotui.text import width
 
 
 def ls(
-    filter: Annotated[str, typer.Option("--filter", "-f", metavar="EXPR", help="Which runs; see below.")] = "",
+    filter: Annotated[str, typer.Option("--filter", "-f", metavar="EXPR", help="Which runs; see above.")] = "",
     order: Annotated[str, typer.Option("--sort", metavar="COLUMN", help="-COLUMN for the reverse.")] = "created",
     json: JsonOption = False,
     runs: RunsOption = None,

@@ -9,7 +9,7 @@ from typing import ClassVar, Final, Self
 import numpy as np
 
 from engine.data.images import SUFFIXES, FileReader, image_size
-from engine.data.sources.base import SPLITS, UNASSIGNED, Listing, Provenance, Source, digest_of
+from engine.data.sources.base import TEST, TRAIN, UNASSIGNED, VALID, Listing, Provenance, Source, digest_of
 from engine.data.sources.files import ImageFile, files_in
 from engine.progress import Report
 from engine.spec.config import DataConfig
@@ -17,6 +17,7 @@ from engine.spec.errors import DataError
 from engine.spec.json_file import read_json
 
 ORIGIN: Final = "histotui.json"
+_SPLIT_FOLDERS: Final = {"train": TRAIN, "valid": VALID, "val": VALID, "validation": VALID, "test": TEST}
 CLASSES: Final = {"0": 0, "normal": 0, "1": 1, "tumor": 1, "tumour": 1}
 _SIZES_LOOKED_AT: Final = 15
 
@@ -87,9 +88,7 @@ class ClassFolders(Source):
 
 def _class_folders(folder: Path) -> Iterator[tuple[int, int, Path]]:
     """Split, label and path of each class folder; those under splits, or else those at the top."""
-    split = [
-        (code, label, path) for code, name in enumerate(SPLITS[:UNASSIGNED]) for label, path in _classes(folder / name)
-    ]
+    split = [(code, label, path) for name, code in _SPLIT_FOLDERS.items() for label, path in _classes(folder / name)]
     yield from split or ((UNASSIGNED, label, path) for label, path in _classes(folder))
 
 
