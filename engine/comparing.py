@@ -46,14 +46,11 @@ def compare(first: RunFolder, second: RunFolder) -> Paired:
 def _by_slide(
     sides: tuple[Labels, Array, Array], first: RunFolder, second: RunFolder, order: NDArray[np.int64]
 ) -> Paired | None:
-    """The test over slides; None where neither run knows them, or a class is on one slide alone."""
+    """The test over slides; None where neither run knows them. ValueError where a class is on one slide alone."""
     slides = _slides(first)
     if slides is None and (others := _slides(second)) is not None:
         slides = others[order]
-    tumour = sides[0].astype(bool)
-    if slides is None or min(len(np.unique(slides[own])) for own in (tumour, ~tumour)) < 2:
-        return None
-    return paired_by_slide(*sides, slides)
+    return None if slides is None else paired_by_slide(*sides, slides)
 
 
 def _slides(run: RunFolder) -> NDArray[np.uint64] | None:

@@ -95,16 +95,17 @@ def paired_by_slide(labels: Labels, first: Array, second: Array, slides: Numbers
     """`paired_delong` with slides as what is independent, and not patches (Obuchowski, Biometrics 1997).
 
     `slides` (N,) has a number for each patch, the same for those of one slide. By Student's t with one degree of
-    freedom less than slides, as few of them take a normal distribution too narrow. ValueError where a class is on fewer
-    than two slides.
+    freedom less than slides that have the scarcer class, as few of them take a normal distribution too narrow.
+    ValueError where a class is on fewer than two slides: nothing is known of their spread.
     """
     tumour = labels.astype(bool)
-    if min(len(np.unique(slides[own])) for own in (tumour, ~tumour)) < 2:
+    fewest = min(len(np.unique(slides[own])) for own in (tumour, ~tumour))
+    if fewest < 2:
         raise ValueError("two slides with patches of each class are needed")
     moved = _moved(labels, first, second)
     difference = float(moved[tumour].mean())
     count, deviation = len(np.unique(slides)), math.sqrt(_variance_by_slide(moved - difference, tumour, slides))
-    chance = student(count - 1)
+    chance = student(fewest - 1)
     reach = float(chance.ppf(0.5 + level / 2)) * deviation
     p = _p_of_no_difference(difference, deviation, chance.sf)
     return Paired(difference, difference - reach, difference + reach, p, count)

@@ -176,6 +176,7 @@ def _quality_columns(run: RunSummary) -> Row:
     copies = sheet.copies if sheet else None
     return {
         "quality_by": both.space if both else "",
+        "quality_patches": both.patches if both else None,
         "frechet": both.synthetic.frechet if both else None,
         "frechet_floor": both.floor.frechet if both else None,
         "coverage": both.synthetic.coverage if both else None,

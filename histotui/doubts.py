@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from histotui.runs import section
-from histotui.summary import RunSummary, read_tree_or_nothing
+from histotui.summary import RunSummary, environments_of, read_tree_or_nothing
 
 Tree = Mapping[str, Any]
 
@@ -46,7 +46,7 @@ def incomparable(runs: Sequence[RunSummary]) -> Iterator[str]:
 
 def circumstances(runs: Sequence[RunSummary]) -> Iterator[str]:
     """In what these runs differ beside their settings, as far as it may have a part in their scores."""
-    said = [tree for run in runs if run.answer for tree in _environments(run)]
+    said = [tree for run in runs if run.answer for tree in environments_of(run.folder)]
     programs = _values(said, lambda tree: tree.get("engine_sha256"))
     if len(programs) > 1:
         commits = _values(said, lambda tree: str(tree.get("commit") or "")[:_SHORT])
@@ -90,10 +90,3 @@ def _values(trees: Sequence[Tree], of: Callable[[Tree], object]) -> list[str]:
 
 def _manifest(run: RunSummary) -> Tree:
     return read_tree_or_nothing(run.folder.data / "manifest.json")
-
-
-def _environments(run: RunSummary) -> list[Tree]:
-    """What works on a run, and what worked on it before and was something else."""
-    said = read_tree_or_nothing(run.folder.environment)
-    earlier = said.get("earlier")
-    return [said, *(tree for tree in (earlier if isinstance(earlier, list) else ()) if isinstance(tree, dict))]

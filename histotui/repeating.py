@@ -12,7 +12,7 @@ from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.details import details
 from histotui.formats import interval, number, table
-from histotui.sources_now import Sources, has_changed
+from histotui.sources_now import has_changed, sources_now
 from histotui.store import RunStore
 from histotui.summary import RunSummary, readable
 
@@ -39,10 +39,11 @@ def with_seeds(config: RunConfig, count: int) -> list[RunConfig]:
     return [apply(config, [{"seed": config.seed + number}]) for number in range(count)]
 
 
-def done_before(config: RunConfig, store: RunStore, now: Sources) -> RunFolder | None:
+def done_before(config: RunConfig, store: RunStore, quiet: bool = False) -> RunFolder | None:
     """A finished run of this very config on the patches that its source has now; None where there is none."""
     wanted = dump(config)
-    alike = (run for run in store.summaries() if run.state == "finished" and run.config == wanted)
+    alike = [run for run in store.summaries() if run.state == "finished" and run.config == wanted]
+    now = sources_now([config], quiet) if alike else {}
     return next((run.folder for run in alike if not has_changed(run, now)), None)
 
 

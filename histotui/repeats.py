@@ -21,6 +21,7 @@ SPREAD: Final = ("loss", "accuracy", "auc", "ece", "reference_auc", "by_real_auc
 """Measures whose standard deviation over the runs stands beside their mean, as NAME_sd."""
 _MEAN: Final = (*SPREAD, "auc_low", "auc_high", "slide_low", "slide_high", "sensitivity", "specificity", "seconds")
 _DEEPEST: Final = 10
+Seeds = tuple[Any, ...]
 
 NOTE: Final = (
     "Means over runs that differ in their seeds alone ± their standard deviation; the intervals are over test patches, "
@@ -74,6 +75,19 @@ def _setting(config: Mapping[str, Any], depth: int = 0) -> str:
     return json.dumps({**same, "data": data, "synthesis": synthesis}, sort_keys=True)
 
 
+def _seeds(config: Mapping[str, Any], depth: int = 0) -> Seeds:
+    """The seeds that repeats differ in: the run's own, then those of the run whose patches it took."""
+    config = _with_defaults(config)
+    own = config.get("seed"), section(config, "data").get("share_seed")
+    source = section(config, "synthesis").get("source")
+    if not source or depth >= _DEEPEST:
+        return own
+    try:
+        return *own, *_seeds(read_tree(RunFolder(Path(str(source))).config), depth + 1)
+    except RunFolderError:
+        return *own, source
+
+
 def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """The config with settings that there were none of when it was saved; as it is where it is no config any more."""
     try:
@@ -123,9 +137,9 @@ def _row(group: Sequence[RunSummary], label: str) -> Row:
 
 def _of_each_seed(group: Sequence[RunSummary]) -> list[RunSummary]:
     """The newest run of each seed that has a score: the same seed twice is no repeat."""
-    found: dict[tuple[Any, Any], RunSummary] = {}
+    found: dict[Seeds, RunSummary] = {}
     for run in group:
-        key = run.config.get("seed"), section(run.config, "data").get("share_seed")
+        key = _seeds(run.config)
         if run.answer and (key not in found or run.created >= found[key].created):
             found[key] = run
     return list(found.values())

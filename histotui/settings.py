@@ -73,7 +73,11 @@ def study_beside(config: Mapping[str, Any]) -> StudyResult | None:
     preset = PRESETS.get(str(config.get("preset")))
     if preset is None or preset.study is None:
         return None
-    return preset.study if _key(dump(preset.config)) == _key(config) else None
+    of_preset = dump(preset.config)
+    generator = section(config, "generator")
+    # A config that was saved before there was a setting had what is the preset's now.
+    whole = {**section(of_preset, "generator"), **generator} if generator else generator
+    return preset.study if _key(of_preset) == _key({**config, "generator": whole}) else None
 
 
 def departures(config: Mapping[str, Any]) -> list[Difference]:

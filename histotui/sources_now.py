@@ -15,8 +15,10 @@ from histotui.summary import RunSummary, read_tree_or_nothing
 _DECIDES: Final = ("source", "slides", "crop", "tissue")
 """Data settings that say which patches there are; the others divide them."""
 
-Sources = Mapping[str, str]
-"""The fingerprint of the patches that a source has now, by the settings that name it."""
+Patches = tuple[str, str]
+"""What tells patches from others, and what tells the slides that they are said to be of; empty where not known."""
+Sources = Mapping[str, Patches]
+"""The patches that a source has now, by the settings that name it."""
 
 
 def sources_now(configs: Iterable[RunConfig], quiet: bool = False) -> Sources:
@@ -26,17 +28,24 @@ def sources_now(configs: Iterable[RunConfig], quiet: bool = False) -> Sources:
     for name, tree in trees.items():
         try:
             answer = ask("pack", {"data": tree}, hide_progress if quiet else None)
-            found[name] = str(answer.get("fingerprint") or "")
+            found[name] = _patches(answer, "")
         except HistotuiError as error:
             console.say(f"warning: whether earlier runs worked on these patches cannot be checked: {error}")
     return found
 
 
 def has_changed(run: RunSummary, now: Sources) -> bool:
-    """Whether the run's source is known to have other patches now than when the run began."""
+    """Whether the run's source is known to have other patches or slides now than when the run began."""
     present = now.get(_name(section(run.config, "data")))
-    past = read_tree_or_nothing(run.folder.data / "manifest.json").get("source_fingerprint") if present else None
-    return bool(present and past) and present != past
+    if present is None:
+        return False
+    past = _patches(read_tree_or_nothing(run.folder.data / "manifest.json"), "source_")
+    return any(old and new and old != new for old, new in zip(past, present, strict=True))
+
+
+def _patches(tree: Mapping[str, Any], prefix: str) -> Patches:
+    patches, slides = (str(tree.get(f"{prefix}{name}") or "") for name in ("fingerprint", "grouping"))
+    return patches, slides
 
 
 def _name(data: Mapping[str, Any]) -> str:

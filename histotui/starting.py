@@ -14,7 +14,6 @@ from histotui.ask import ask, hide_progress
 from histotui.formats import NOTHING, count, duration, size
 from histotui.repeating import done_before, names_for, print_repeats, with_seeds
 from histotui.settings import Request, Settled, command_for, settle, written
-from histotui.sources_now import sources_now
 from histotui.store import RunStore, runs_root
 from histotui.text import clean_line
 from histotui.watching import Watch, follow_through, watch
@@ -62,10 +61,9 @@ def launch(request: Request, manner: Manner) -> None:
 def _repeat(config: RunConfig, store: RunStore, manner: Manner, name: str) -> None:
     """Run every seed that has not been run before, then show what they come to; Ctrl-C ends the one at work and all."""
     configs = with_seeds(config, manner.repeat)
-    now = sources_now(configs[:1], manner.quiet)
     folders = []
     for each, called in zip(configs, names_for(name, configs), strict=True):
-        folder = done_before(each, store, now)
+        folder = done_before(each, store, manner.quiet)
         if folder is None:
             # Only the whole is for scripts.
             folder = follow_through(_creator(each, store, manner, called), Watch(quiet=manner.quiet))

@@ -227,6 +227,13 @@ def read_tree_or_nothing(path: Path) -> Tree:
         return {}
 
 
+def environments_of(folder: RunFolder) -> list[Tree]:
+    """What has worked on a run, the last first, and what was something else before it."""
+    said = read_tree_or_nothing(folder.environment)
+    earlier = said.get("earlier")
+    return [said, *(tree for tree in (earlier if isinstance(earlier, list) else ()) if isinstance(tree, dict))]
+
+
 def strings(value: object) -> tuple[str, ...]:
     """The strings in a list from a file; none where it is no list."""
     return tuple(part for part in value if isinstance(part, str)) if isinstance(value, list) else ()

@@ -111,8 +111,9 @@ class TestPairedBySlide:
         labels, first, second = toy()
         found, patches = paired_by_slide(labels, first, second, np.arange(300)), paired_delong(labels, first, second)
         assert (found.difference, found.slides, patches.slides) == (pytest.approx(patches.difference), 300, None)
-        # The same deviation, by Student's t with 299 degrees of freedom.
-        reach = student(299).ppf(0.975) / norm.ppf(0.975) * (patches.high - patches.difference)
+        # The same deviation, by Student's t.
+        fewest = min(int(labels.sum()), 300 - int(labels.sum()))
+        reach = student(fewest - 1).ppf(0.975) / norm.ppf(0.975) * (patches.high - patches.difference)
         assert (found.low, found.high) == pytest.approx((found.difference - reach, found.difference + reach))
 
     def test_agrees_with_resampled_slides(self) -> None:
@@ -129,11 +130,21 @@ class TestPairedBySlide:
             rows = np.concatenate([own[one] for one in rng.integers(0, 60, 60)])
             aucs = [metrics.delong(labels[rows], ranking[rows]).auc for ranking in (first, second)]
             differences.append(aucs[1] - aucs[0])
-        deviation = (found.high - found.difference) / student(59).ppf(0.975)
+        both = min(len(np.unique(slides[labels == label])) for label in (0, 1)) - 1
+        deviation = (found.high - found.difference) / student(both).ppf(0.975)
         assert deviation == pytest.approx(np.std(differences), rel=0.15)
         patches = paired_delong(labels, first, second)
         assert found.high - found.low > 1.3 * (patches.high - patches.low)
-        assert found.p == pytest.approx(2 * student(59).sf(abs(found.difference) / deviation))
+        assert found.p == pytest.approx(2 * student(both).sf(abs(found.difference) / deviation))
+
+    def test_few_slides_of_a_class_are_not_taken_for_many(self) -> None:
+        rng, low = np.random.default_rng(5), 0
+        slides = np.repeat(np.arange(43), 20)
+        labels = (slides < 3).astype(np.uint8)
+        for _ in range(200):
+            first, second = (rng.normal(size=43)[slides] + rng.normal(size=860) for _ in range(2))
+            low += paired_by_slide(labels, first, second, slides).p < 0.05
+        assert low / 200 < 0.06
 
     def test_a_class_on_one_slide_is_refused(self) -> None:
         labels = np.array([0, 0, 1, 1], np.uint8)

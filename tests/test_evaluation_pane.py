@@ -21,8 +21,9 @@ from engine.spec.errors import DataError
 from engine.spec.events import RunFailed, RunFinished, RunStarted
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
-from engine.spec.resolve import apply
+from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
+from histotui.settings import study_beside
 from histotui.summary import summarize
 from histotui.widgets import evaluation
 from histotui.widgets.chart import Chart
@@ -242,6 +243,17 @@ def test_why_there_are_no_mistakes_to_show(bench: Bench, monkeypatch: pytest.Mon
 def test_a_run_of_ones_own_config_has_no_study_beside_it(bench: Bench) -> None:
     own = apply(PRESETS["vae-500"].config, [{"generator": {"latent_dim": 7}}])
     assert "the study" not in seen(bench.write(ID, DONE, scores=[score()], config=own), "surest").splitlines()[0]
+
+
+def test_the_study_stands_beside_its_own_settings_alone() -> None:
+    config = dump(PRESETS["vae-500"].config)
+    assert study_beside(config) is PRESETS["vae-500"].study
+    other = dump(apply(PRESETS["vae-500"].config, [{"generator": {"prior": "gaussian"}}]))
+    assert study_beside(other) is None
+    # Saved when the VAE had no such settings.
+    older = {name: value for name, value in config["generator"].items() if name not in ("prior", "conditional")}
+    assert study_beside({**config, "generator": older}) is PRESETS["vae-500"].study
+    assert study_beside({**config, "generator": None}) is None
 
 
 def test_small_windows_scroll_by_key_and_by_wheel_over_a_chart(bench: Bench) -> None:

@@ -177,6 +177,12 @@ def test_a_run_that_takes_reconstructions_says_so_too(tmp_path: Path) -> None:
     real = prepare.load(two)
     groups = real.groups[real.train.rows]
     assert set(groups[list(held)]).isdisjoint(groups[list(fitted)])
+    # Half of them are not each training patch's any more, and none knows whose it is.
+    half = finished(tmp_path / "runs" / "half", apply(borrower, [{"synthesis": {"ratio": 0.5}}]))
+    assert not synthesis.is_of_training_patches(half.folder, real) and synthesis.is_of_training_patches(
+        two.folder, real
+    )
+    assert len(classifier.training_set(half, real, "synthetic").fit) < len(fits[1].fit) / 1.5
     both = apply(borrower, [{"classifier": {"train_on": "both"}}])
     with pytest.raises(ConfigError, match=r"its patches are reconstructions.*set classifier\.train_on to 'synthetic'"):
         open_earlier(both)

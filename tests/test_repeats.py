@@ -104,6 +104,18 @@ def test_the_same_seed_twice_is_no_repeat(bench: Bench) -> None:
     assert (row["auc"], row["auc_sd"]) == (pytest.approx(0.65), pytest.approx(0.1 / 2**0.5))
 
 
+def test_one_seed_on_the_patches_of_several_is_a_repeat_for_each(bench: Bench) -> None:
+    lenders = [write(bench, number, None) for number in range(3)]
+    runs = [
+        write(
+            bench, place, auc, changes={"seed": 0, "generator": None, "synthesis": {"source": str(bench.runs / lender)}}
+        )
+        for place, (lender, auc) in enumerate(zip(lenders, (0.5, 0.6, 0.7), strict=True), start=10)
+    ]
+    (row,) = bench("compare", *runs, "--repeats", "--format", "json").json
+    assert (row["runs"], row["auc"], row["auc_sd"]) == (3, pytest.approx(0.6), pytest.approx(0.1))
+
+
 def test_runs_without_a_score_are_not_counted(bench: Bench) -> None:
     runs = [write(bench, 0, 0.5), write(bench, 1, None)]
     said = bench("compare", *runs, "--repeats", "--format", "json")

@@ -17,7 +17,7 @@ from engine.spec.resolve import load
 from engine.spec.run_folder import RunFolder
 from histotui import launcher, watching
 from histotui.stopping import stop_run
-from histotui.study import running, writing
+from histotui.study import looking, running, writing
 
 ROWS = ("--rows", "baseline,null", "--seeds", "1")
 DONE = (RunStarted(time=100.0, device="cpu"), RunFinished(time=160.0, seconds=60.0))
@@ -75,11 +75,32 @@ def test_runs_on_patches_that_were_changed_since_are_made_again(bench: Bench, mo
     monkeypatch.setenv("FAKE_FINGERPRINT", "then")
     assert bench("study", *ROWS, "--quiet").err == "" and runs_of(bench) == before
     monkeypatch.setenv("FAKE_FINGERPRINT", "now")
+    planned = bench("study", *ROWS, "--dry-run", "--json")
+    assert sorted(cells(planned).values()) == ["done", "to do", "to do", "to do"]
     said = bench("study", *ROWS, "--json")
-    assert "3 of 4 runs were made on other patches than tissue has now; they are made again" in said.err
+    assert "3 of 4 runs were made on other patches than tissue has now; they are to be made again" in said.err
     # One has nothing that says what it worked on.
     assert len(runs_of(bench)) == 7 and set(cells(said).values()) == {"done"}
     assert before[0].id in {cell["run"] for cell in said.json["cells"]}
+
+
+def test_patches_that_are_changed_between_two_runs_are_noticed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    asks = looking.sources_now
+
+    def changed_after_two(*args: Any) -> Any:
+        """Whatever has been run by now was so on the first patches, and later ones on others."""
+        monkeypatch.setenv("FAKE_FINGERPRINT", "first" if len(runs_of(bench)) < 2 else "second")
+        for run in runs_of(bench)[:2]:
+            run.data.mkdir(exist_ok=True)
+            (run.data / "manifest.json").write_text(json.dumps({"source_fingerprint": "first"}))
+        return asks(*args)
+
+    monkeypatch.setattr(looking, "sources_now", changed_after_two)
+    said = bench("study", "--rows", "baseline,vae-100", "--seeds", "1", "--json")
+    assert said.err.count("2 of 4 runs were made on other patches than tissue has now") == 1
+    # What was made on the first patches is no result of this study any more; the next time makes it.
+    assert said.code == 1 and sorted(cells(said).values()) == ["done", "done", "to do", "to do"]
+    assert bench("study", "--rows", "baseline,vae-100", "--seeds", "1").code == 0
 
 
 def test_a_source_that_is_gone_keeps_what_was_made(bench: Bench) -> None:

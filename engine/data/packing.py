@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, Final
 
+from engine.data.grouping import grouping_of, patch_groups
 from engine.data.pack import FORMAT, MANIFEST, DamagedPackError, Manifest, Pack, open_pack, read_manifest
 from engine.data.slides import with_slides
 from engine.data.sources import recognise
@@ -80,6 +81,7 @@ def answer_pack(args: dict[str, Any], report: Report) -> dict[str, Any]:
         "name": manifest.name,
         "provenance": manifest.provenance,
         "fingerprint": manifest.fingerprint,
+        "grouping": grouping_of(packed.sha1, patch_groups(packed)),
         "crop": manifest.crop,
         "patches": len(packed),
         "counts": {name: list(pair) for name, pair in manifest.counts.items()},

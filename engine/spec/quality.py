@@ -56,9 +56,10 @@ class Comparison:
     """How many of each of the three."""
     synthetic: Measures
     floor: Measures
-    """Of training patches in the place of synthetic ones: what no generator can be expected to improve on.
+    """Of training patches in the place of synthetic ones, on whose likes no generator can be expected to improve.
 
-    In a classifier's space of those that it was not fitted on.
+    In a classifier's space it is of real patches that chose its epoch: of fewer slides than a generator has learnt
+    from, which may come below.
     """
     left_out: tuple[str, ...] = ()
     """What was not measured, and why."""

@@ -194,10 +194,7 @@ def _notes(context: Context, real: RealPatches, scores: list[Score]) -> list[str
         notes.append(f"The epoch was chosen on {chosen_on}; an AUC on synthetic ones says nothing about usefulness.")
     notes += [_of_choice_by_real(score) for score in scores if score.role == "epoch by real"]
     if scores[0].auc_low == scores[0].auc_high:
-        notes.append(
-            "Every pair of test patches is ranked right, or every one wrong: DeLong's interval has no width then, and "
-            "says nothing."
-        )
+        notes.append(_of_no_width(scores[0]))
     notes.append(_of_intervals(scores[0]))
     return notes
 
@@ -210,6 +207,13 @@ def _of_choice_by_real(score: Score) -> str:
     return (
         f"'{score.role}' is the same training at the epoch with the highest AUC on {score.selected_on}: "
         "more than synthetic patches alone could tell, and not the answer."
+    )
+
+
+def _of_no_width(score: Score) -> str:
+    ranked = "ranked right, or every one wrong" if score.auc in (0, 1) else "given the same rank"
+    return (
+        f"Every pair of a normal and a tumour patch is {ranked}: DeLong's interval has no width then, and says nothing."
     )
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.arrays import read_arrays
 from engine.context import Context
+from engine.data.grouping import grouping_of
 from engine.data.pack import Pack, fingerprint
 from engine.data.packing import pack
 from engine.data.patches import PatchSet
@@ -117,6 +118,7 @@ def _manifest(packed: Pack, division: Division, messages: Sequence[str]) -> dict
         "fingerprint": division.fingerprint,
         "test_fingerprint": _test_fingerprint(packed, division),
         "source_fingerprint": packed.manifest.fingerprint,
+        "source_grouping": grouping_of(packed.sha1, division.groups),
         "grouping": division.grouping,
         "layout": packed.manifest.kind,
         "name": packed.manifest.name,

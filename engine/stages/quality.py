@@ -3,9 +3,9 @@
 Synthetic patches are compared with test patches, which neither the generator nor a classifier has learnt from; so are
 as many training patches in their place, and what is measured of these is the floor. Where patches are divided by slide,
 the floor has the difference between slides in it, without which a good generator would look worse than it is: two
-halves of the test patches by chance are nearer to each other. In the space of a classifier the floor is of those
-training patches that it was not fitted on: what it was fitted on it knows by heart and sets apart from all others.
-Nothing is chosen by these measures.
+halves of the test patches by chance are nearer to each other. In the space of a classifier the floor is of the real
+patches that chose its epoch: those that it was fitted on it knows by heart and sets apart from all others. Nothing is
+chosen by these measures.
 
 With the defaults it took 49 s of one processor core beside 20,000 PCam training patches of 64 pixels.
 """
@@ -53,7 +53,7 @@ class _Sets:
 
     test: PatchSet
     floor: PatchSet
-    """Real patches of the training side."""
+    """Real patches that are not tested on."""
     synthetic: PatchSet
 
     def masks(self) -> Iterator[tuple[Of, NDArray[np.bool_]]]:
@@ -229,7 +229,10 @@ def _notes(context: Context, real: RealPatches) -> Iterator[str]:
     if real.word == "synthetic":
         yield "The training patches are another run's synthetic ones: the floor is theirs, and none of real patches."
     if evaluation.real_trained_stage(context, real) is not None:
-        yield "In the classifier's space the floor is of real patches that chose its epoch, and it was not fitted on."
+        yield (
+            "In the classifier's space the floor is of real patches that chose its epoch, and that it was not fitted "
+            "on: of fewer slides than the generator has learnt from, which may come below."
+        )
     else:
         yield "No classifier of this run was trained on real patches alone, whose features could be compared."
     if context.config.synthesis.reconstruct:

@@ -96,7 +96,9 @@ def word(folder: RunFolder) -> str:
 def is_of_training_patches(folder: RunFolder, real: RealPatches) -> bool:
     """Whether a set of reconstructions has one of each training patch of this run, in their order."""
     originals = open_learned_from(folder)
-    return originals is not None and np.array_equal(originals, real.sha1[real.train.rows])
+    if originals is None or len(originals) != len(load(folder)):
+        return False
+    return np.array_equal(originals, real.sha1[real.train.rows])
 
 
 def maker(folder: RunFolder) -> str:

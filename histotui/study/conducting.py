@@ -11,7 +11,7 @@ from histotui import console
 from histotui.follow import RunError
 from histotui.formats import table
 from histotui.store import RunStore, is_run, runs_root
-from histotui.study.looking import Finding, Findings, look
+from histotui.study.looking import Finding, Findings, look, look_at_present
 from histotui.study.planning import Plan, Wish, default_name, plan
 from histotui.study.running import Worker
 from histotui.study.writing import Written, write_report
@@ -37,7 +37,7 @@ def conduct(wish: Wish, manner: Manner) -> None:
     planned = plan(wish, store)
     folder = _report_folder(planned, store, manner)
     if manner.dry_run:
-        _print_plan(look(planned, store), manner.json)
+        _print_plan(look_at_present(planned, store, quiet=manner.quiet)[0], manner.json)
         return
     findings = look(planned, store) if manner.report_only else Worker(planned, store, manner.quiet).work()
     written = write_report(findings, folder, manner.quiet)

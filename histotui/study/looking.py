@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from engine.spec.study import Row
+from histotui import console
 from histotui.formats import NOTHING
 from histotui.runs import LIVE
-from histotui.sources_now import Sources
+from histotui.sources_now import Sources, sources_now
 from histotui.store import RunStore
 from histotui.study.keys import Library, key_of
 from histotui.study.planning import Cell, Kind, Plan
@@ -73,6 +74,27 @@ def look(
     library, refused = Library.of(store.summaries(), now), refused or {}
     found = tuple(_find(cell, library, refused) for cell in plan.cells)
     return Findings(plan, found, {finding.cell.key: finding for finding in found})
+
+
+def look_at_present(
+    plan: Plan,
+    store: RunStore,
+    refused: Mapping[str, Refusal] | None = None,
+    before: Sources | None = None,
+    quiet: bool = False,
+) -> tuple[Findings, Sources]:
+    """As `look`, with what the study's sources have by now; runs on what they had `before` are told of."""
+    findings = look(plan, store, refused, before)
+    if not any(finding.run for finding in findings.found):
+        return findings, before or {}
+    now = sources_now((cell.template for cell in plan.cells), quiet)
+    present = look(plan, store, refused, now)
+    if old := len(present.missing) - len(findings.missing):
+        console.say(
+            f"warning: {old} of {len(findings.found)} runs were made on other patches than {plan.source} has now; they "
+            "are to be made again"
+        )
+    return present, now
 
 
 def _find(cell: Cell, library: Library, refused: Mapping[str, Refusal]) -> Finding:

@@ -20,7 +20,7 @@ from histotui.study.document import Block, Code, Gallery, Heading, Items, Pictur
 from histotui.study.planning import Wish
 from histotui.study.results import Result, Results
 from histotui.study.sections import first_run, label, leading_first
-from histotui.summary import RunSummary, read_tree_or_nothing, strings
+from histotui.summary import RunSummary, environments_of, read_tree_or_nothing, strings
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PREPARE: Final = "prepare"
@@ -119,8 +119,8 @@ def note_section(results: Results) -> Iterator[Block]:
     yield Items(
         (
             f"{_INDEPENDENT}; patches of one slide are not, so they are narrower than the truth.",
-            "The spread is over seeds, on the same test patches; the interval is over test patches. Neither has the "
-            "other in it.",
+            "The spread is over seeds, on the same test patches; the interval of an AUC is over test patches, that of "
+            "a difference over test slides where these are known. None has another in it.",
             *told[:_NOTES],
             *more,
         )
@@ -222,7 +222,7 @@ def _protocol(config: Tree) -> list[str]:
 
 
 def _versions(runs: Iterable[RunSummary]) -> list[str]:
-    environments = [(read_tree_or_nothing(run.folder.environment), run.device) for run in runs]
+    environments = [(said, run.device) for run in runs for said in environments_of(run.folder)]
     packages = dict.fromkeys(
         f"{name} {version}"
         for environment, _ in environments

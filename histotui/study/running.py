@@ -11,12 +11,12 @@ from histotui.ask import ask, hide_progress
 from histotui.follow import RunError
 from histotui.formats import duration
 from histotui.settings import command_for
-from histotui.sources_now import Sources, sources_now
+from histotui.sources_now import Sources
 from histotui.starting import shortages
 from histotui.stopping import check_resumable
 from histotui.store import RunStore
 from histotui.study.keys import key_of
-from histotui.study.looking import Finding, Findings, Refusal, first_line, look, seconds_left
+from histotui.study.looking import Finding, Findings, Refusal, first_line, look, look_at_present, seconds_left
 from histotui.study.planning import Cell, Kind, Plan
 from histotui.summary import RunSummary
 from histotui.watching import Watch, follow_along, follow_through
@@ -36,12 +36,12 @@ class Worker:
 
     def work(self) -> Findings:
         """Every run made, or the reason why not."""
-        findings = self._on_present_patches(self._look())
+        findings = self._present()
         for place, cell in enumerate(self.plan.cells, 1):
             if findings.by_cell[cell.key].fate == "done":
                 continue
-            # Another study may have done it while this one was at the run before.
-            findings = self._look()
+            # While this one was at the run before, another study may have done it, or somebody changed the patches.
+            findings = self._present()
             finding = findings.by_cell[cell.key]
             if finding.fate == "done":
                 continue
@@ -58,18 +58,9 @@ class Worker:
                 self._refuse(cell, Refusal(str(error)))
         return self._look()
 
-    def _on_present_patches(self, findings: Findings) -> Findings:
-        """The findings without those runs whose source has other patches by now."""
-        if not any(finding.run for finding in findings.found):
-            return findings
-        self._now = sources_now((cell.template for cell in self.plan.cells), self.quiet)
-        present = self._look()
-        if old := len(present.missing) - len(findings.missing):
-            console.say(
-                f"warning: {old} of {len(findings.found)} runs were made on other patches than "
-                f"{self.plan.source} has now; they are made again"
-            )
-        return present
+    def _present(self) -> Findings:
+        findings, self._now = look_at_present(self.plan, self.store, self._refused, self._now, self.quiet)
+        return findings
 
     def _look(self) -> Findings:
         return look(self.plan, self.store, self._refused, self._now)

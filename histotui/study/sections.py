@@ -27,7 +27,7 @@ TESTED: Final = (
 )
 ONE_SEED: Final = (
     "Where there is one seed, what another would change is in no interval, p or worth here, and is often more than "
-    "they say: `--seeds 3` tells."
+    "they say; --seeds 3 tells."
 )
 _DOUBTS: Final = 40
 
