@@ -221,7 +221,7 @@ def test_the_floor_in_a_classifiers_space_is_of_patches_that_it_was_not_fitted_o
     )
     assert value(both.floor, "frechet") < 2 * value(both.synthetic, "frechet")
     assert value(both.floor, "detector_auc") < 0.8
-    assert any("real patches that chose its epoch, and it was not fitted on" in note for note in sheet.notes)
+    assert any("real patches that chose its epoch, and that it was not fitted on" in note for note in sheet.notes)
 
 
 def _sums(images: torch.Tensor) -> torch.Tensor:
