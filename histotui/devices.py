@@ -29,7 +29,7 @@ class DeviceMeter:
 
     def read(self) -> tuple[DeviceLoad, ...]:
         """Every GPU, or the processor where there is none."""
-        return tuple(_gpus()) if self._has_nvml else (self._processor(),)
+        return (tuple(_gpus()) if self._has_nvml else ()) or (self._processor(),)
 
     def _processor(self) -> DeviceLoad:
         before, self._ticks = self._ticks, _processor_ticks()
@@ -43,14 +43,25 @@ def _start_nvml() -> bool:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return False
-    return bool(pynvml.nvmlDeviceGetCount())
+    return bool(_count())
 
 
 def _gpus() -> Iterator[DeviceLoad]:
-    for number in range(pynvml.nvmlDeviceGetCount()):
-        handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+    for number in range(_count()):
+        try:
+            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+            memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
+        except pynvml.NVMLError:
+            # One that has dropped out, or that says nothing without rights.
+            continue
         yield DeviceLoad(f"cuda:{number}", _busy(handle), int(memory.used), int(memory.total), _others(handle))
+
+
+def _count() -> int:
+    try:
+        return int(pynvml.nvmlDeviceGetCount())
+    except pynvml.NVMLError:
+        return 0
 
 
 def _busy(handle: object) -> float | None:

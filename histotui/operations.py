@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from engine.spec.errors import HistotuiError, RunFolderError
 from engine.spec.run_folder import RunFolder
 from histotui.launcher import start_engine
 from histotui.stopping import check_resumable, kill_run, stop_run
@@ -34,10 +35,18 @@ def resume(folder: RunFolder, engines: Engines) -> str:
 
 
 def trash(store: RunStore, folders: Sequence[RunFolder]) -> str:
-    """Move runs to the trash; a live one stays where it is."""
+    """Move runs to the trash; what stays where it is, as a live one does, is in the RunFolderError after that."""
+    moved, left = [], []
     for folder in folders:
-        store.trash(folder)
-    return f"{named(folders)} in the trash; u brings runs back"
+        try:
+            store.trash(folder)
+            moved.append(folder)
+        except HistotuiError as error:
+            left.append(str(error))
+    done = f"{named(moved)} in the trash; u brings runs back" if moved else ""
+    if left:
+        raise RunFolderError("; ".join(filter(None, (*left, done))))
+    return done
 
 
 def restore(store: RunStore, reference: str) -> str:

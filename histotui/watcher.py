@@ -114,7 +114,7 @@ class _Follower:
         error, events = self._error, list[Event]()
         try:
             events = self._reader.read()
-        except HistotuiError as fault:
+        except (HistotuiError, OSError) as fault:
             error = str(fault)
         if self._snapshot is not None and not events and error == self._error:
             return None

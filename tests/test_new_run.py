@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError
 from engine.spec.presets import PRESETS, load_preset
 from engine.spec.resolve import apply, load
+from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI
 from histotui.ask import Asking
 from histotui.graphics import Graphics
@@ -317,6 +319,35 @@ class TestLaunch:
         assert folder.command.read_text() == command_for(wanted, "pilot") + "\n"
         assert json.loads(folder.meta.read_text())["name"] == "pilot"
         until(lambda: folder.events.exists() and b"run_finished" in folder.events.read_bytes())
+
+    def test_the_key_pressed_twice_starts_one_run(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        create = RunStore.create
+
+        def slowly(*arguments: Any) -> RunFolder:
+            time.sleep(0.3)
+            return create(*arguments)
+
+        monkeypatch.setattr(RunStore, "create", slowly)
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            await when(pilot, lambda: "✓ fits" in app.consequences)
+            for _ in range(3):
+                app.new_run_screen.action_launch()
+                await asyncio.sleep(0.05)
+            await when(pilot, lambda: bool(app.launched))
+
+        assert go(bench, steps).launched == [bench.only_run().id]
+
+    def test_what_was_in_its_way_is_asked_again(self, bench: Bench) -> None:
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            await pilot.press("ctrl+r")
+            await when(pilot, lambda: "no patches there" in app.said)
+            bench.answers("fits")
+            await pilot.press("ctrl+r")
+            await when(pilot, lambda: bool(app.launched))
+
+        bench.answers("error")
+        assert go(bench, steps).launched == [bench.only_run().id]
 
     def test_what_does_not_fit_is_started_only_when_confirmed(self, bench: Bench) -> None:
         async def steps(app: Launching, pilot: Pilot[None]) -> None:

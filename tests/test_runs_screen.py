@@ -249,6 +249,71 @@ def test_names_tags_and_notes_are_written_to_meta_alone(bench: Bench) -> None:
     assert folder.config.read_bytes() == config
 
 
+def test_tags_of_several_runs_are_added_and_taken_away_and_no_others_lost(bench: Bench) -> None:
+    ids = [f"2026110{number}-000000-vae-500-aaaa" for number in (1, 2, 3)]
+    folders = [bench.write(name, DONE) for name in ids]
+    for folder, tags in zip(folders, (["lone"], ["b", "both"], ["both", "c"]), strict=True):
+        RunStore(bench.runs).edit_meta(folder, tags=tags)
+
+    def tags() -> list[list[str]]:
+        return [json.loads(folder.meta.read_text())["tags"] for folder in folders]
+
+    async def script(pilot: "Pilot[None]") -> None:
+        # The highlight goes on to the third, whose tags are none of theirs.
+        await pilot.press("space", "space", "t")
+        prompt = pilot.app.screen
+        assert isinstance(prompt, TextPrompt) and prompt.query_one(Input).value == "both"
+        assert "those that all 2 runs have; others stay" in text_of(prompt)
+        await pilot.press("end", *" good", "enter")
+        await until(pilot, lambda: tags() == [["lone"], ["b", "both", "good"], ["both", "c", "good"]])
+        await until(pilot, lambda: "good" in (app_of(pilot).summary(ids[2]) or DONE).tags)  # type: ignore[union-attr]
+        await pilot.press("t", "home", *(["delete"] * 5), "enter")
+        await until(pilot, lambda: tags() == [["lone"], ["b", "good"], ["c", "good"]])
+
+    play(bench, script)
+
+
+def test_what_a_filter_hides_stays_selected(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("space", "space", "slash", *"bas")
+        await until(pilot, lambda: "selected" not in text_of(pilot.app.screen))
+        assert table(pilot).chosen == ["20261101-000000-baseline-aaaa"]
+        await pilot.press("backspace", "backspace", "backspace")
+        await until(pilot, lambda: "2 selected" in text_of(pilot.app.screen))
+        assert len(table(pilot).chosen) == 2
+
+    play(bench, script)
+
+
+def test_escape_selects_nothing_and_leaves_the_highlight(bench: Bench) -> None:
+    write_three(bench)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("space", "down", "escape")
+        await until(pilot, lambda: "▪" not in text_of(pilot.app.screen))
+        assert table(pilot).chosen == [table(pilot).current] == ["20261101-000000-baseline-aaaa"]
+
+    play(bench, script)
+
+
+def test_a_live_run_among_others_keeps_none_of_them_from_the_trash(bench: Bench) -> None:
+    write_three(bench)
+    live = bench.write("20261104-000000-vae-500-dddd", (RunStarted(), StageStarted(stage="prepare")))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("space", "space", "space", "x", "y")
+        await until(pilot, lambda: table(pilot).total == 2)
+        assert "2 runs in the trash" in notices(app_of(pilot)) and "histotui stop" in notices(app_of(pilot))
+        assert "▪" not in text_of(table(pilot))
+
+    with RunLock(live.lock):
+        ProcessIdentity.current().write(live.process)
+        play(bench, script)
+    assert live.path.exists() and (bench.runs / "20261101-000000-baseline-aaaa").exists()
+
+
 def test_a_name_that_is_not_allowed_stays_in_its_dialogue(bench: Bench) -> None:
     folder = bench.write("20261101-000000-vae-500-aaaa", DONE)
 

@@ -1,12 +1,14 @@
 """What the follow worker reads: only what was appended, and frozen."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from workbench import Bench
 
 from engine.spec.event_log import EventWriter
 from engine.spec.events import ImageSaved, Metrics, Progress, RunFinished, RunStarted, StageStarted
+from histotui import devices
 from histotui import watcher as watching
 from histotui.devices import DeviceMeter
 from histotui.log_tail import LAST, Growth, LogTail
@@ -69,6 +71,16 @@ def test_a_log_from_a_newer_version_is_an_error_that_is_said_once(bench: Bench) 
     assert watcher.read().snapshots == {}
 
 
+def test_a_log_that_cannot_be_read_is_an_error_and_no_end(bench: Bench) -> None:
+    folder = bench.write(ID, [RunStarted()])
+    folder.events.unlink()
+    folder.events.mkdir()
+    watcher = Watcher(RunStore(bench.runs))
+    watcher.follow([ID])
+    assert "directory" in watcher.read().snapshots[ID].error
+    assert watcher.read().snapshots == {}
+
+
 def test_the_listing_is_news_only_where_it_has_changed(bench: Bench) -> None:
     bench.write(ID, [RunStarted(), RunFinished(seconds=1.0)])
     watcher = Watcher(RunStore(bench.runs))
@@ -128,6 +140,29 @@ def test_a_line_that_never_ends_does_not_hold_up_what_comes_after(tmp_path: Path
         file.write(b"x" * (LAST + 10) + b"\nafter\n")
     assert tail.read() == Growth(("x" * LAST,))
     assert tail.read() == Growth(("x" * 10, "after"))
+
+
+@pytest.mark.parametrize(("answers", "shown"), [([True, False], ["cuda:0"]), ([False, False], ["cpu"])])
+def test_a_gpu_that_says_nothing_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, answers: list[bool], shown: list[str]
+) -> None:
+    library = devices.pynvml
+
+    def memory(number: int) -> SimpleNamespace:
+        if not answers[number]:
+            raise library.NVMLError(4)
+        return SimpleNamespace(used=1, total=2)
+
+    def refuse(_: object) -> None:
+        raise library.NVMLError(4)
+
+    monkeypatch.setattr(library, "nvmlInit", lambda: None)
+    monkeypatch.setattr(library, "nvmlDeviceGetCount", lambda: len(answers))
+    monkeypatch.setattr(library, "nvmlDeviceGetHandleByIndex", lambda number: number)
+    monkeypatch.setattr(library, "nvmlDeviceGetMemoryInfo", memory)
+    for name in ("nvmlDeviceGetUtilizationRates", "nvmlDeviceGetComputeRunningProcesses"):
+        monkeypatch.setattr(library, name, refuse)
+    assert [load.name for load in DeviceMeter().read()] == shown
 
 
 def test_without_a_gpu_the_processor_is_the_device() -> None:

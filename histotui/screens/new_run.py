@@ -82,7 +82,7 @@ class NewRunScreen(BenchScreen[str | None]):
         points = built_in()
         self._base = next((point for point in points if point.title == base), points[0])
         self._points = points
-        self._warned = False
+        self._warned = self._launching = False
 
     def compose(self) -> ComposeResult:
         yield TopBar("new run")
@@ -164,6 +164,8 @@ class NewRunScreen(BenchScreen[str | None]):
 
     @on(ConfigForm.Changed)
     def _changed(self, event: ConfigForm.Changed) -> None:
+        # What was warned of, or saved, was what stood there before.
+        self._warned = False
         self._consider()
 
     @on(Checkbox.Changed, "#quick")
@@ -238,8 +240,18 @@ class NewRunScreen(BenchScreen[str | None]):
         self._tell(f"saved as {path}")
         self._gather()
 
-    @work(exclusive=True, group="launch")
+    @work(group="launch")
     async def action_launch(self) -> None:
+        """Launch once, however often the key comes: a start that is on its way cannot be called back."""
+        if self._launching:
+            return
+        self._launching = True
+        try:
+            await self._launch_valid()
+        finally:
+            self._launching = False
+
+    async def _launch_valid(self) -> None:
         """Ask whether it fits, unless that is known, then start the engine and leave."""
         if (config := self._valid()) is None:
             return

@@ -97,6 +97,7 @@ class RunScreen(RunActions):
             self.refresh_bindings()
         self.query_one(EvaluationPane).show(run)
         self.query_one(LogPane).show_error(run.error)
+        self.query_one(ConfigPane).show(run.config)
 
     def _show_snapshot(self) -> None:
         snapshot = self.bench.snapshots.get(self._run_id)

@@ -1,7 +1,8 @@
 """RunActions: what can be done to runs, the same from every screen that shows them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from textual import work
 
@@ -12,6 +13,9 @@ from histotui.runs import LIVE
 from histotui.screens.base import BenchScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.text import clean
+
+Parts = Callable[[RunFolder, str], Mapping[str, Any]]
+"""What of a run's meta.json an answer changes."""
 
 
 class RunActions(BenchScreen[None]):
@@ -63,20 +67,31 @@ class RunActions(BenchScreen[None]):
         if run := self.bench.summary(self.current_run or ""):
             hint = "letters, digits, spaces and . _ + = , @ -; empty for no name"
             prompt = TextPrompt("Name", clean(run.name), hint, checked_name)
-            self._edit(prompt, [run.folder], "renamed", "name")
+            self._edit(prompt, [run.folder], "renamed", lambda _, name: {"name": name})
 
     def action_tag(self) -> None:
-        if run := self.bench.summary(self.current_run or ""):
-            prompt = TextPrompt("Tags", clean(" ".join(run.tags)), "words with spaces between", checked_tags)
-            self._edit(prompt, self.chosen_folders, "tagged", "tags")
+        runs = [run for name in self.chosen_runs if (run := self.bench.summary(name))]
+        if not runs:
+            return
+        common = [tag for tag in runs[0].tags if all(tag in run.tags for run in runs)]
+        tags = {run.id: run.tags for run in runs}
+        hint = "words with spaces between" if len(runs) == 1 else f"those that all {len(runs)} runs have; others stay"
+        prompt = TextPrompt("Tags", clean(" ".join(common)), hint, checked_tags)
+
+        def retagged(folder: RunFolder, answer: str) -> Mapping[str, Any]:
+            wanted = checked_tags(answer)
+            kept = [tag for tag in tags[folder.id] if tag in wanted or tag not in common]
+            return {"tags": [*kept, *wanted]}
+
+        self._edit(prompt, [run.folder for run in runs], "tagged", retagged)
 
     def action_note(self) -> None:
         if run := self.bench.summary(self.current_run or ""):
             prompt = TextPrompt("Note", clean(run.notes), "what should be remembered of this run", checked_notes)
-            self._edit(prompt, [run.folder], "noted", "notes")
+            self._edit(prompt, [run.folder], "noted", lambda _, notes: {"notes": notes})
 
     @work
-    async def _edit(self, prompt: TextPrompt, folders: list[RunFolder], done: str, part: str) -> None:
+    async def _edit(self, prompt: TextPrompt, folders: list[RunFolder], done: str, parts: Parts) -> None:
         """Ask for a part of these runs' meta.json and write it."""
         answer = await self.app.push_screen_wait(prompt)
         if answer is None:
@@ -84,7 +99,7 @@ class RunActions(BenchScreen[None]):
 
         def operation() -> str:
             for folder in folders:
-                self.bench.store.edit_meta(folder, **{part: answer})
+                self.bench.store.edit_meta(folder, **parts(folder, answer))
             return f"{operations.named(folders)} {done}"
 
         self.bench.perform(operation, folders)

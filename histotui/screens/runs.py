@@ -131,6 +131,8 @@ class RunsScreen(RunActions):
             self._say("looking for runs …")
             return
         shown = self._chosen_and_sorted(listing)
+        # Runs that a filter hides stay selected.
+        self._table.marked &= {run.id for run in listing}
         self.set_class(not listing, "-empty")
         self._table.show(shown, gaps_of(listing), time.time(), self._order)
         self._say(self._status(len(shown), listing))
@@ -160,7 +162,7 @@ class RunsScreen(RunActions):
             return "no runs yet"
         every = f"{len(listing):,} {'run' if len(listing) == 1 else 'runs'}"
         number = f"{shown:,} of {every}" if shown != len(listing) else every
-        marked = len(self._table.marked)
+        marked = len(self._table.chosen) if self._table.has_marked else 0
         selected = f", {marked} selected" if marked else ""
         order = f", by {self._ordered_by()}" if shown else ": none match the filter, which escape clears"
         return f"{number}{selected}{order}{self._what_next()}"
@@ -214,7 +216,7 @@ class RunsScreen(RunActions):
             return
         question = f"Move {self._called(folders)} to the trash?"
         if await self.app.push_screen_wait(Confirm(question, "u brings it back; a live run stays where it is")):
-            self._table.marked.clear()
+            self._table.unmark()
             self.bench.perform(partial(operations.trash, self.bench.store, folders), folders)
 
     def _called(self, folders: Sequence[RunFolder]) -> str:
@@ -249,10 +251,9 @@ class RunsScreen(RunActions):
         self._table.focus()
 
     def action_clear(self) -> None:
-        self._table.marked.clear()
+        self._table.unmark()
         self.query_one("#filter", Input).value = ""
         self._keep_filter()
-        self._table.show([], {}, 0, self._order)
         self._show_runs()
 
     @on(RunTable.Sorted)

@@ -28,6 +28,12 @@ class ConfigPane(VerticalScroll):
     def compose(self) -> ComposeResult:
         yield Static(settings_table(self._config))
 
+    def show(self, config: Mapping[str, Any]) -> None:
+        """Show these settings, where they are others: a run that was launched just now is not listed yet."""
+        if config != self._config:
+            self._config = config
+            self.query_one(Static).update(settings_table(config))
+
 
 def settings_table(config: Mapping[str, Any]) -> Group:
     """The settings as `--set` takes them, first and marked those that the preset has otherwise."""

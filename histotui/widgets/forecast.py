@@ -69,7 +69,10 @@ class Forecast(Consequences):
             self._call_off()
             self._asking = Asking()
             self.show_status("launching: asking the engine whether it fits…")
-            answer = await asyncio.to_thread(self._inquire, config, self._asking)
+            asking = self._asking
+            answer = await asyncio.to_thread(self._inquire, config, asking)
+            if asking.is_off:
+                return Answer(config, error="the settings have changed while the engine was asked; launch them again")
             self._show(answer)
         return answer
 
@@ -85,7 +88,8 @@ class Forecast(Consequences):
         return self._last if self._last is not None and self._last.config == config else None
 
     def _show(self, answer: Answer) -> None:
-        self._last = answer
+        # What was in its way may be out of it when the engine is asked again.
+        self._last = None if answer.needs is None else answer
         if answer.needs is None:
             self.show_error(answer.error)
         else:

@@ -168,20 +168,33 @@ class RunTable(DataTable[Text]):
     @property
     def chosen(self) -> list[str]:
         """The selected runs in the table's order; without any, the highlighted one."""
-        marked = [row.run.id for row in self._rows if row.run.id in self.marked]
-        return marked or [run for run in (self.current,) if run]
+        return self._visibly_marked() or [run for run in (self.current,) if run]
+
+    @property
+    def has_marked(self) -> bool:
+        """Whether any run of the table is selected."""
+        return bool(self._visibly_marked())
+
+    def _visibly_marked(self) -> list[str]:
+        return [row.run.id for row in self._rows if row.run.id in self.marked]
 
     @property
     def total(self) -> int:
         """How many runs there are, those that are not yet rows too."""
         return len(self._rows)
 
+    def unmark(self) -> None:
+        """Select no run."""
+        marked, self.marked = self.marked, set()
+        for row in self._rows[: self._shown]:
+            if row.run.id in marked:
+                self._update(row, "mark", self._mark(row))
+
     def show(self, runs: Sequence[RunSummary], gaps: Mapping[str, float | None], now: float, sort: str) -> None:
         """Show these runs; the highlight stays on its run wherever that has gone."""
         rows = [Row(run, gaps.get(run.id), now) for run in runs]
         same_rows = [row.run.id for row in rows] == [row.run.id for row in self._rows]
         before, self._rows = self._rows, rows
-        self.marked &= {row.run.id for row in rows}
         if not same_rows or sort != self._sort or self._columns != fitting(self.size.width):
             self._sort = sort
             self._rebuild(before)
