@@ -276,6 +276,10 @@ class TestTheSet:
             await pilot.press("space")
             await until(pilot, lambda: [row[0] for row in rows(screen)] == ["vae", "other"])
             assert "AUC against vae" in text_of(screen)
+            # The highlight of a table that is not seen is nobody's choice.
+            await pilot.press("6", "x", "f", "1")
+            await pilot.pause()
+            assert [row[0] for row in rows(screen)] == ["vae", "other"]
             await pilot.press("x")
             await until(pilot, lambda: [row[0] for row in rows(screen)] == ["other"])
             assert "a adds a run to compare with" in text_of(screen)

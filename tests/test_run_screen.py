@@ -1,6 +1,8 @@
 """One run on its screen: curves, samples, settings, log and events, live and past."""
 
+import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +10,21 @@ import pytest
 from fake_engine import score
 from PIL import Image
 from stage import notices, play, text_of, until
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
-from textual.widgets import Label, Log, TabbedContent
+from textual.widgets import Label, Log, OptionList, TabbedContent
 from workbench import Bench
 
 from engine.spec.event_log import EventWriter
 from engine.spec.events import Event, ImageSaved, Metrics, RunFailed, RunFinished, RunStarted, StageStarted, Warned
+from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
+from engine.spec.resolve import dump
 from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI
 from histotui.screens.run import RunScreen
 from histotui.widgets.chart import Chart
+from histotui.widgets.config_pane import ConfigPane
 from histotui.widgets.curves_pane import CurvesPane
 from histotui.widgets.events_pane import EventsPane
 from histotui.widgets.log_pane import LogPane
@@ -128,6 +134,41 @@ def test_in_a_small_window_the_list_chooses_the_one_chart(bench: Bench) -> None:
         await until(pilot, lambda: drawn(pilot) == ["generator: kl"])
 
     play(bench, script)
+
+
+def test_another_stage_is_seen_whole_whatever_was_zoomed_into_before(bench: Bench) -> None:
+    steps = [metrics(step, recon=300.0, kl=4.0) for step in range(100, 2100, 100)]
+    other = Metrics(time=1400.0, stage="classifier", step=5, epoch=1, values={"bce": 0.5})
+    write_run(bench, *steps, other, replace(other, step=9), RunFinished(seconds=3.0))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await opened(pilot)
+        await until(pilot, lambda: drawn(pilot)[0].startswith("generator"))
+        chart = charts(pilot)[0]
+        chart.focus()
+        await pilot.press("end", "i", "i")
+        await until(pilot, lambda: chart.view is not None and chart.cursor == 2000)
+        pane = pilot.app.screen.query_one(CurvesPane)
+        pane.query_one(OptionList).focus()
+        await pilot.press("down", "down")
+        await until(pilot, lambda: drawn(pilot) == ["classifier: bce"])
+        assert chart.view is None and chart.cursor is None and chart.readout()[0] == "step 9"
+
+    play(bench, script)
+
+
+def test_the_settings_of_a_run_that_is_not_listed_yet_come_with_its_listing(bench: Bench) -> None:
+    class Alone(App[None]):
+        def compose(self) -> ComposeResult:
+            yield ConfigPane({})
+
+    async def script() -> None:
+        async with Alone().run_test() as pilot:
+            pane = pilot.app.query_one(ConfigPane)
+            pane.show(dump(PRESETS["vae-500"].config))
+            await until(pilot, lambda: "as the preset vae-500 has it" in text_of(pilot.app.screen))
+
+    asyncio.run(script())
 
 
 def test_curves_grow_while_the_run_lives_and_the_axis_is_remembered(bench: Bench) -> None:

@@ -518,5 +518,6 @@ def test_ten_thousand_rows_come_a_page_at_a_time(bench: Bench) -> None:
         assert (table(pilot).row_count, table(pilot).total) == (200, 230)
         await pilot.press("end")
         await until(pilot, lambda: table(pilot).row_count == 230)
+        await until(pilot, lambda: table(pilot).current == "20261101-000000-vae-500-aaaa")
 
     play(bench, script)

@@ -210,6 +210,16 @@ class CompareScreen(BenchScreen[None]):
         target = next((widget for widget in pane.query("*") if widget.focusable), None)
         (target or self.query_one(Tabs)).focus()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is done to the highlighted run has a key where the table is seen."""
+        if action in ("remove", "first") and self.is_mounted:
+            return self.query_one(TabbedContent).active == _TABS[0]
+        return super().check_action(action, parameters)
+
+    @on(TabbedContent.TabActivated)
+    def _show_its_keys(self) -> None:
+        self.refresh_bindings()
+
     def action_leave(self) -> None:
         self.dismiss()
 

@@ -70,7 +70,7 @@ class CurvesPane(Horizontal):
         if keys != before:
             self._fill_list()
         if self._followed and keys:
-            self._first = next((key for key in keys if key[0] == stage), keys[0])
+            self._take(next((key for key in keys if key[0] == stage), keys[0]))
             self._highlight()
         self._draw_soon()
 
@@ -106,8 +106,17 @@ class CurvesPane(Horizontal):
         if event.option_id is None:
             return
         stage, _, name = event.option_id.partition("\x00")
-        self._first, self._followed = (stage, name), False
+        self._followed = False
+        self._take((stage, name))
         self._draw()
+
+    def _take(self, key: _Key) -> None:
+        """Show this curve first; a place among the steps of one stage means nothing on those of another."""
+        if self._first is not None and key[0] != self._first[0]:
+            for chart in self.query(Chart):
+                with chart.prevent(Chart.Changed):
+                    chart.action_whole()
+        self._first = key
 
     @on(OptionList.OptionSelected)
     def action_other_side(self) -> None:

@@ -252,6 +252,11 @@ class RunTable(DataTable[Text]):
         self._update(self._rows[self.cursor_row], "mark", self._mark(self._rows[self.cursor_row]))
         self.action_cursor_down()
 
+    def action_scroll_bottom(self) -> None:
+        """To the last run there is, which may be no row yet."""
+        self._add_rows(len(self._rows))
+        super().action_scroll_bottom()
+
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         if self._shown < len(self._rows) and event.cursor_row >= self._shown - _NEAR_END:
             self._add_rows(self._shown + PAGE)
