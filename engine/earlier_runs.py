@@ -7,8 +7,8 @@ from engine.checkpoints import CheckpointFolder, State
 from engine.context import Context
 from engine.narration import tell
 from engine.spec.config import RunConfig
+from engine.spec.environments import read_environments
 from engine.spec.errors import HistotuiError
-from engine.spec.json_file import read_json
 from engine.spec.resolve import load as load_config
 from engine.spec.run_folder import RunFolder
 from engine.stages import prepare
@@ -30,13 +30,13 @@ def taken_from_earlier(context: Context, stage: str, offer: Offer) -> State | No
     # What has begun here is finished here, so that a resumed run ends as it would have.
     if not context.config.training.reuse or CheckpointFolder(context.folder.checkpoints / stage).has_begun:
         return None
-    own = _patches(context.folder), {_program(_environments(context.folder)[0])}
+    own = _patches(context.folder), set(_programs(context.folder)[:1])
     for path in sorted(context.folder.path.parent.glob("*/config.json")):
         folder = RunFolder(path.parent)
         if folder.path == context.folder.path:
             continue
         try:
-            theirs = _patches(folder), {_program(said) for said in _environments(folder)}
+            theirs = _patches(folder), set(_programs(folder))
             if theirs == own and (state := offer(folder)):
                 return state
         # A folder that cannot be read offers nothing; it is not this run's business to complain about it.
@@ -108,17 +108,9 @@ def _patches(folder: RunFolder) -> tuple[object, ...]:
     return manifest["fingerprint"], manifest.get("grouping")
 
 
-def _environments(folder: RunFolder) -> list[Mapping[str, Any]]:
-    """What has worked on a run, the last first; something that says nothing where the run does not say it."""
-    try:
-        said: dict[str, Any] = dict(read_json(folder.environment))
-    except FileNotFoundError:
-        return [{}]
-    return [said, *said.get("earlier", ())]
-
-
-def _program(said: Mapping[str, Any]) -> tuple[object, ...]:
-    """What decides how numbers come out, beside the config; nothing where that is not said."""
-    if not said:
-        return ()
-    return *(said[name] for name in ("engine_sha256", "device", "device_name", "threads")), said["packages"]["torch"]
+def _programs(folder: RunFolder) -> list[tuple[object, ...]]:
+    """What decides how numbers come out, beside the config, of all that has worked on a run, the last first."""
+    names = "engine_sha256", "device", "device_name", "threads"
+    return [
+        (*(said[name] for name in names), said["packages"]["torch"]) for said in read_environments(folder.environment)
+    ]

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.spec.atomic import write_text
+from engine.spec.environments import read_environments
 from engine.spec.failpoints import Write
-from engine.spec.json_file import read_json
 from engine.spec.version import VERSION
 
 if TYPE_CHECKING:
@@ -23,19 +23,9 @@ _PACKAGES = ("torch", "numpy", "scipy", "scikit-learn", "pillow", "h5py", "safet
 def write_environment(path: Path, device: "torch.device") -> None:
     """What works on the run now; what has worked on it before and was something else stays as `earlier`."""
     now = describe_environment(device)
-    earlier = [said for said in _written(path) if said != now]
+    earlier = [said for said in read_environments(path) if said != now]
     tree = now | ({"earlier": earlier} if earlier else {})
     write_text(path, json.dumps(tree, indent=2) + "\n", Write.ENVIRONMENT)
-
-
-def _written(path: Path) -> list[dict[str, Any]]:
-    """The environments that a run knows of, the last first; none where that cannot be read."""
-    try:
-        said = dict(read_json(path))
-        earlier = list(said.pop("earlier", ()))
-    except (OSError, ValueError, TypeError):
-        return []
-    return [said, *earlier]
 
 
 def describe_environment(device: "torch.device") -> dict[str, Any]:

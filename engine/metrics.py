@@ -1,8 +1,8 @@
 """Scores as pure functions of labels (N,) of 0 and 1, and probabilities or any other ranking (N,)."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +86,7 @@ def paired_delong(labels: Labels, first: Array, second: Array, level: float = 0.
     moved = _moved(labels, first, second)
     difference = float(moved[tumour].mean())
     deviation = math.sqrt(_mean_variance(moved[tumour]) + _mean_variance(moved[~tumour]))
-    reach = float(norm.ppf(0.5 + level / 2)) * deviation
-    p = _p_of_no_difference(difference, deviation, norm.sf)
-    return Paired(difference, difference - reach, difference + reach, p)
+    return _tested(difference, deviation, norm, level)
 
 
 def paired_by_slide(labels: Labels, first: Array, second: Array, slides: Numbers, level: float = 0.95) -> Paired:
@@ -105,10 +103,7 @@ def paired_by_slide(labels: Labels, first: Array, second: Array, slides: Numbers
     moved = _moved(labels, first, second)
     difference = float(moved[tumour].mean())
     count, deviation = len(np.unique(slides)), math.sqrt(_variance_by_slide(moved - difference, tumour, slides))
-    chance = student(fewest - 1)
-    reach = float(chance.ppf(0.5 + level / 2)) * deviation
-    p = _p_of_no_difference(difference, deviation, chance.sf)
-    return Paired(difference, difference - reach, difference + reach, p, count)
+    return _tested(difference, deviation, student(fewest - 1), level, count)
 
 
 def _variance_by_slide(errors: Array, tumour: NDArray[np.bool_], slides: Numbers) -> float:
@@ -116,7 +111,7 @@ def _variance_by_slide(errors: Array, tumour: NDArray[np.bool_], slides: Numbers
     number = np.unique(slides, return_inverse=True)[1].ravel()
     sums = [np.bincount(number, weights=errors * own) / own.sum() for own in (tumour, ~tumour)]
     there = [len(np.unique(number[own])) for own in (tumour, ~tumour)]
-    alone = sum(_unbiased(slides) * float((own**2).sum()) for own, slides in zip(sums, there, strict=True))
+    alone = sum(_unbiased(count) * float((own**2).sum()) for own, count in zip(sums, there, strict=True))
     return max(0.0, alone + 2 * _unbiased(number.max() + 1) * float((sums[0] * sums[1]).sum()))
 
 
@@ -138,16 +133,16 @@ def _placements_by_patch(labels: Labels, ranking: Array) -> Array:
     return placements
 
 
-def _p_of_no_difference(difference: float, deviation: float, beyond: Callable[[float], float]) -> float:
-    """`beyond`: the chance that a standardised difference is larger."""
-    if deviation == 0:
-        return 1.0 if difference == 0 else 0.0
-    return float(2 * beyond(abs(difference) / deviation))
+def _tested(difference: float, deviation: float, chance: Any, level: float, slides: int | None = None) -> Paired:
+    """A difference with its interval and p. `chance`: a distribution of scipy's for its standardised value."""
+    reach = float(chance.ppf(0.5 + level / 2)) * deviation
+    p = float(difference == 0) if deviation == 0 else float(2 * chance.sf(abs(difference) / deviation))
+    return Paired(difference, difference - reach, difference + reach, p, slides)
 
 
 def _mean_variance(values: Array) -> float:
-    """Variance of the mean of these values; none is known of a single one."""
-    return float(values.var(ddof=1)) / len(values) if len(values) > 1 else 0.0
+    """Variance of the mean of two values and more."""
+    return float(values.var(ddof=1)) / len(values)
 
 
 def bootstrap(labels: Labels, ranking: Array, replicates: int, seed: int, level: float = 0.95) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from histotui import console
 from histotui.doubts import doubts, incomparable
 from histotui.formats import NOTHING, interval, number, table
 from histotui.paired import paired_lines, paired_rows
+from histotui.quality import BOTH
 from histotui.runs import section
 from histotui.settings import lent_by, study_beside, written
 from histotui.summary import RunSummary, readable
@@ -172,7 +173,7 @@ def _quality_columns(run: RunSummary) -> Row:
         sheet = read_quality(run.folder.quality)
     except RunFolderError:
         sheet = None
-    both = next((row for row in sheet.comparisons if row.of == "both classes"), None) if sheet else None
+    both = next((row for row in sheet.comparisons if row.of == BOTH), None) if sheet else None
     copies = sheet.copies if sheet else None
     return {
         "quality_by": both.space if both else "",

@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from engine.spec.environments import read_environments
 from histotui.runs import section
-from histotui.summary import RunSummary, environments_of, read_tree_or_nothing
+from histotui.summary import RunSummary, manifest_of
 
 Tree = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ def doubts(runs: Sequence[RunSummary]) -> Iterator[str]:
 def incomparable(runs: Sequence[RunSummary]) -> Iterator[str]:
     """Why the scores of these runs cannot be compared at all; nothing where they can."""
     scored = [run for run in runs if run.answer]
-    if _on_different_patches([_manifest(run) for run in scored]):
+    if _on_different_patches([manifest_of(run.folder) for run in scored]):
         yield "the runs worked on different patches: their scores cannot be compared"
     elif len({run.answer.get("n_test") for run in scored}) > 1:
         yield "the runs were tested on different numbers of patches: their scores cannot be compared"
@@ -46,7 +47,7 @@ def incomparable(runs: Sequence[RunSummary]) -> Iterator[str]:
 
 def circumstances(runs: Sequence[RunSummary]) -> Iterator[str]:
     """In what these runs differ beside their settings, as far as it may have a part in their scores."""
-    said = [tree for run in runs if run.answer for tree in environments_of(run.folder)]
+    said = [tree for run in runs if run.answer for tree in read_environments(run.folder.environment)]
     programs = _values(said, lambda tree: tree.get("engine_sha256"))
     if len(programs) > 1:
         commits = _values(said, lambda tree: str(tree.get("commit") or "")[:_SHORT])
@@ -86,7 +87,3 @@ def _changed_between(runs: Sequence[RunSummary]) -> Iterator[tuple[RunSummary, R
 def _values(trees: Sequence[Tree], of: Callable[[Tree], object]) -> list[str]:
     """The different values that there are, in the order of the runs."""
     return list(dict.fromkeys(str(value) for tree in trees if (value := of(tree))))
-
-
-def _manifest(run: RunSummary) -> Tree:
-    return read_tree_or_nothing(run.folder.data / "manifest.json")

@@ -3,7 +3,7 @@
 import math
 import shlex
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from histotui import console
 from histotui.formats import count, interval, number, table
 from histotui.runs import section
 from histotui.student import half_width
-from histotui.summary import RunSummary, read_tree_or_nothing
+from histotui.summary import RunSummary, manifest_of
 from histotui.worth import CurvePoint, Worth, worth
 
 _REAL: Final = ("real", "tissue")
@@ -99,7 +99,7 @@ def _measured(run: RunSummary, others: Iterable[RunSummary]) -> Iterator[_Measur
 
 def _of(run: RunSummary, config: RunConfig) -> _Measured | None:
     """What a run measured; None where its files do not say it."""
-    patches = sum(section(section(_manifest(run), "counts"), "train").values())
+    patches = sum(section(section(manifest_of(run.folder), "counts"), "train").values())
     auc, low, high = (run.answer.get(name) for name in ("auc", "auc_low", "auc_high"))
     if not (patches and isinstance(auc, float) and isinstance(low, float) and isinstance(high, float)):
         return None
@@ -116,11 +116,7 @@ def _recipe(config: RunConfig) -> tuple[object, int]:
 
 
 def _tested(run: RunSummary) -> str:
-    return str(_manifest(run).get("test_fingerprint") or "")
-
-
-def _manifest(run: RunSummary) -> Mapping[str, Any]:
-    return read_tree_or_nothing(run.folder.data / "manifest.json")
+    return str(manifest_of(run.folder).get("test_fingerprint") or "")
 
 
 def _with_most_epochs(runs: Sequence[_Measured]) -> list[_Measured]:

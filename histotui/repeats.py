@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from engine.spec.errors import ConfigError, RunFolderError
-from engine.spec.resolve import dump, validate
+from engine.spec.errors import RunFolderError
 from engine.spec.run_folder import RunFolder
 from histotui import console
 from histotui.comparison import Row, comparison_row, doubted, only_columns, without_stamp
 from histotui.formats import NOTHING, interval, number, table
 from histotui.repeating import Spread
 from histotui.runs import section
+from histotui.settings import with_defaults
 from histotui.summary import RunSummary, read_tree
 from histotui.tables import as_text, as_tree
 
@@ -21,6 +21,7 @@ SPREAD: Final = ("loss", "accuracy", "auc", "ece", "reference_auc", "by_real_auc
 """Measures whose standard deviation over the runs stands beside their mean, as NAME_sd."""
 _MEAN: Final = (*SPREAD, "auc_low", "auc_high", "slide_low", "slide_high", "sensitivity", "specificity", "seconds")
 _DEEPEST: Final = 10
+
 Seeds = tuple[Any, ...]
 
 NOTE: Final = (
@@ -66,7 +67,7 @@ def repeat_lines(rows: Sequence[Row], columns: int | None = None) -> list[str]:
 
 def _setting(config: Mapping[str, Any], depth: int = 0) -> str:
     """What is the same for repeats: the config without its seeds, nor those of the run whose patches it took."""
-    config = _with_defaults(config)
+    config = with_defaults(config)
     data = {name: value for name, value in section(config, "data").items() if name != "share_seed"}
     synthesis = dict(section(config, "synthesis"))
     if synthesis.get("source") and depth < _DEEPEST:
@@ -77,7 +78,7 @@ def _setting(config: Mapping[str, Any], depth: int = 0) -> str:
 
 def _seeds(config: Mapping[str, Any], depth: int = 0) -> Seeds:
     """The seeds that repeats differ in: the run's own, then those of the run whose patches it took."""
-    config = _with_defaults(config)
+    config = with_defaults(config)
     own = config.get("seed"), section(config, "data").get("share_seed")
     source = section(config, "synthesis").get("source")
     if not source or depth >= _DEEPEST:
@@ -86,14 +87,6 @@ def _seeds(config: Mapping[str, Any], depth: int = 0) -> Seeds:
         return *own, *_seeds(read_tree(RunFolder(Path(str(source))).config), depth + 1)
     except RunFolderError:
         return *own, source
-
-
-def _with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The config with settings that there were none of when it was saved; as it is where it is no config any more."""
-    try:
-        return dump(validate(dict(config)))
-    except ConfigError:
-        return config
 
 
 def _of_lender(source: str, depth: int) -> str:

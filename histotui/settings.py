@@ -11,7 +11,18 @@ from engine.spec.config import RunConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, StudyResult, find_preset
 from engine.spec.quick import quick_changes
-from engine.spec.resolve import Tree, apply, differences, dump, flatten, load, parse_override, read_toml, steps_between
+from engine.spec.resolve import (
+    Tree,
+    apply,
+    differences,
+    dump,
+    flatten,
+    load,
+    parse_override,
+    read_toml,
+    steps_between,
+    validate,
+)
 from histotui.runs import section
 from histotui.store import RunStore
 
@@ -73,11 +84,15 @@ def study_beside(config: Mapping[str, Any]) -> StudyResult | None:
     preset = PRESETS.get(str(config.get("preset")))
     if preset is None or preset.study is None:
         return None
-    of_preset = dump(preset.config)
-    generator = section(config, "generator")
-    # A config that was saved before there was a setting had what is the preset's now.
-    whole = {**section(of_preset, "generator"), **generator} if generator else generator
-    return preset.study if _key(of_preset) == _key({**config, "generator": whole}) else None
+    return preset.study if _key(dump(preset.config)) == _key(with_defaults(config)) else None
+
+
+def with_defaults(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config with settings that there were none of when it was saved; as it is where it is no config any more."""
+    try:
+        return dump(validate(dict(config)))
+    except ConfigError:
+        return config
 
 
 def departures(config: Mapping[str, Any]) -> list[Difference]:

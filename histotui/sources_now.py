@@ -10,7 +10,7 @@ from engine.spec.resolve import dump
 from histotui import console
 from histotui.ask import ask, hide_progress
 from histotui.runs import section
-from histotui.summary import RunSummary, read_tree_or_nothing
+from histotui.summary import RunSummary, manifest_of
 
 _DECIDES: Final = ("source", "slides", "crop", "tissue")
 """Data settings that say which patches there are; the others divide them."""
@@ -39,7 +39,7 @@ def has_changed(run: RunSummary, now: Sources) -> bool:
     present = now.get(_name(section(run.config, "data")))
     if present is None:
         return False
-    past = _patches(read_tree_or_nothing(run.folder.data / "manifest.json"), "source_")
+    past = _patches(manifest_of(run.folder), "source_")
     return any(old and new and old != new for old, new in zip(past, present, strict=True))
 
 

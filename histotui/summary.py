@@ -177,7 +177,7 @@ def without_curves(scores: Sequence[Tree]) -> list[Tree]:
 
 def fingerprint(folder: RunFolder) -> str:
     """What tells a run's patches from all others; empty where it is not known."""
-    return str(read_tree_or_nothing(folder.data / "manifest.json").get("fingerprint") or "")
+    return str(manifest_of(folder).get("fingerprint") or "")
 
 
 def latest_progress(path: Path) -> Progress | None:
@@ -227,11 +227,9 @@ def read_tree_or_nothing(path: Path) -> Tree:
         return {}
 
 
-def environments_of(folder: RunFolder) -> list[Tree]:
-    """What has worked on a run, the last first, and what was something else before it."""
-    said = read_tree_or_nothing(folder.environment)
-    earlier = said.get("earlier")
-    return [said, *(tree for tree in (earlier if isinstance(earlier, list) else ()) if isinstance(tree, dict))]
+def manifest_of(folder: RunFolder) -> Tree:
+    """What a run's patches are; empty where it does not say."""
+    return read_tree_or_nothing(folder.data / "manifest.json")
 
 
 def strings(value: object) -> tuple[str, ...]:

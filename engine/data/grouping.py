@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.data.pack import Pack
+from engine.data.pack import Pack, digest_of_rows
 from engine.data.patches import PatchSet
 
 Groups = NDArray[np.uint64]
@@ -25,8 +25,7 @@ def patch_groups(pack: Pack, by_slide: bool = True) -> Groups:
 
 def grouping_of(sha1: NDArray[np.uint8], groups: Groups) -> str:
     """SHA-256 over the sorted rows of (sha1, group): the same for the same patches in the same groups."""
-    rows = np.column_stack([sha1, groups.astype("<u8")[:, None].view(np.uint8)])
-    return hashlib.sha256(np.ascontiguousarray(rows[np.lexsort(rows.T[::-1])]).data).hexdigest()
+    return digest_of_rows(sha1, groups.astype("<u8")[:, None].view(np.uint8))
 
 
 def _name_hash(name: str) -> int:

@@ -181,6 +181,11 @@ def count_by_split(labels: NDArray[np.uint8], splits: NDArray[np.uint8]) -> dict
 
 def fingerprint(sha1: NDArray[np.uint8], labels: NDArray[np.uint8], splits: NDArray[np.uint8]) -> str:
     """SHA-256 over the sorted rows of (sha1, label, split)."""
-    rows = np.column_stack([sha1, labels, splits]).astype(np.uint8)
+    return digest_of_rows(sha1, labels, splits)
+
+
+def digest_of_rows(*columns: NDArray[np.uint8]) -> str:
+    """SHA-256 over the sorted rows of these columns, (N,) or (N, D): the same in whatever order they are."""
+    rows = np.column_stack(columns)
     order = np.lexsort(rows.T[::-1])
     return hashlib.sha256(np.ascontiguousarray(rows[order]).data).hexdigest()

@@ -162,7 +162,7 @@ class RunsScreen(RunActions):
             return "no runs yet"
         every = f"{len(listing):,} {'run' if len(listing) == 1 else 'runs'}"
         number = f"{shown:,} of {every}" if shown != len(listing) else every
-        marked = len(self._table.chosen) if self._table.has_marked else 0
+        marked = len(self._table.selected)
         selected = f", {marked} selected" if marked else ""
         order = f", by {self._ordered_by()}" if shown else ": none match the filter, which escape clears"
         return f"{number}{selected}{order}{self._what_next()}"

@@ -7,7 +7,7 @@ from engine.spec.errors import RunFolderError
 from engine.spec.quality import Comparison, QualitySheet, read_quality
 from engine.spec.study import Part, Row
 from histotui.formats import NOTHING, count
-from histotui.quality import MEASURES, shown
+from histotui.quality import BOTH, MEASURES, shown
 from histotui.study.document import Block, Heading, Prose, Table
 from histotui.study.results import Results
 from histotui.study.sections import first_run
@@ -62,7 +62,7 @@ def _measures(sheets: _Sheets, space: str) -> Table:
         (row.name, count(each.patches), *(_beside_floor(each, name) for _, name in measures))
         for row, sheet in sheets
         for each in sheet.comparisons
-        if (each.space, each.of) == (space, "both classes")
+        if (each.space, each.of) == (space, BOTH)
     ]
     return Table(("patches of", "n", *(words for words, _ in measures)), tuple(lines))
 

@@ -1,10 +1,11 @@
 """The parts of a report that stand on what runs have left: samples, training curves, durations, settings, notes."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from engine.spec.environments import read_environments
 from engine.spec.event_log import EventReader
 from engine.spec.events import Metrics
 from engine.spec.resolve import dump, flatten
@@ -20,7 +21,7 @@ from histotui.study.document import Block, Code, Gallery, Heading, Items, Pictur
 from histotui.study.planning import Wish
 from histotui.study.results import Result, Results
 from histotui.study.sections import first_run, label, leading_first
-from histotui.summary import RunSummary, environments_of, read_tree_or_nothing, strings
+from histotui.summary import RunSummary, manifest_of, read_tree_or_nothing, strings
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
 _PREPARE: Final = "prepare"
@@ -142,7 +143,7 @@ def study_command(wish: Wish, source: str) -> str:
 def manifest_name(results: Results) -> str:
     """What the patches are called by the first run that has a score, else by where they come from."""
     run = next(results.scored(), None)
-    name = read_tree_or_nothing(run.folder.data / "manifest.json").get("name") if run else None
+    name = manifest_of(run.folder).get("name") if run else None
     return str(name or Path(results.findings.plan.source).name)
 
 
@@ -198,7 +199,7 @@ def _duration(result: Result | None) -> str:
 
 
 def _data_facts(run: RunSummary) -> list[str]:
-    manifest = read_tree_or_nothing(run.folder.data / "manifest.json")
+    manifest = manifest_of(run.folder)
     counts = section(manifest, "counts")
     told = [f"patches: {manifest.get('name', run.answer.get('data', NOTHING))}"]
     for name in ("train", "valid", "test"):
@@ -221,19 +222,16 @@ def _protocol(config: Tree) -> list[str]:
     ]
 
 
-def _versions(runs: Iterable[RunSummary]) -> list[str]:
-    environments = [(said, run.device) for run in runs for said in environments_of(run.folder)]
-    packages = dict.fromkeys(
-        f"{name} {version}"
-        for environment, _ in environments
-        for name, version in section(environment, "packages").items()
-    )
+def _versions(runs: Sequence[RunSummary]) -> list[str]:
+    environments = [said for run in runs for said in read_environments(run.folder.environment)]
     facts = {
-        name: dict.fromkeys(str(environment[name]) for environment, _ in environments if environment.get(name))
+        name: dict.fromkeys(str(said[name]) for said in environments if said.get(name))
         for name in ("histotui", "commit", "python", "threads")
     }
-    facts["packages"] = packages
-    facts["device"] = dict.fromkeys(device for _, device in environments if device)
+    facts["packages"] = dict.fromkeys(
+        f"{name} {version}" for said in environments for name, version in section(said, "packages").items()
+    )
+    facts["device"] = dict.fromkeys(run.device for run in runs if run.device)
     return [f"{name}: {', '.join(values)}" for name, values in facts.items() if values]
 
 

@@ -67,9 +67,8 @@ class Forecast(Consequences):
         answer = self._known(config)
         if answer is None:
             self._call_off()
-            self._asking = Asking()
+            asking = self._asking = Asking()
             self.show_status("launching: asking the engine whether it fits…")
-            asking = self._asking
             answer = await asyncio.to_thread(self._inquire, config, asking)
             if asking.is_off:
                 return Answer(config, error="the settings have changed while the engine was asked; launch them again")

@@ -168,14 +168,11 @@ class RunTable(DataTable[Text]):
     @property
     def chosen(self) -> list[str]:
         """The selected runs in the table's order; without any, the highlighted one."""
-        return self._visibly_marked() or [run for run in (self.current,) if run]
+        return self.selected or [run for run in (self.current,) if run]
 
     @property
-    def has_marked(self) -> bool:
-        """Whether any run of the table is selected."""
-        return bool(self._visibly_marked())
-
-    def _visibly_marked(self) -> list[str]:
+    def selected(self) -> list[str]:
+        """The selected runs that are shown, in the table's order."""
         return [row.run.id for row in self._rows if row.run.id in self.marked]
 
     @property

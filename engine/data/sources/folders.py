@@ -29,7 +29,7 @@ class ClassFolders(Source):
     folder: Path
     kind: ClassVar[str] = "class folders"
     looks_like: ClassVar[str] = (
-        "{train,valid,test}/{0,1}/ or {0,1}/ (also normal, tumor) with .png, .jpg or .tif images"
+        "{train,valid,test}/{0,1}/ or {0,1}/ (also val, normal, tumor) with .png, .jpg or .tif images"
     )
 
     @classmethod
