@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from textual.filter import LineFilter
 from textual.reactive import var
 from textual.screen import Screen
 from textual.widgets import Input
+from textual.worker import get_current_worker
 
 from engine.spec.errors import HistotuiError
 from engine.spec.run_folder import RunFolder
@@ -155,12 +156,14 @@ class HistoTUI(OrderedKeys):
     @work(thread=True, group="operations")
     def perform(self, operation: Operation, changed: Sequence[RunFolder]) -> None:
         """Do something to these runs that may take a while in a thread, and tell how it went."""
+        show: Callable[[str], None] = partial(self.notify, markup=False)
         try:
-            done = operation()
+            said = operation()
         except HistotuiError as error:
-            self.call_from_thread(self.complain, str(error))
-        else:
-            self.call_from_thread(self.notify, clean(done), markup=False)
+            said, show = str(error), self.complain
+        if get_current_worker().is_cancelled:
+            return
+        self.call_from_thread(show, clean(said))
         self._watcher.look_again([folder.id for folder in changed])
 
     def complain(self, message: str) -> None:
@@ -199,8 +202,14 @@ class HistoTUI(OrderedKeys):
     async def new_run(self, base: str | None = None) -> None:
         """Configure a run, like an earlier one if one is named, and show it once it is launched."""
         from histotui.screens.new_run import NewRunScreen
+        from histotui.starting_points import find_point
 
-        launched = await self.push_screen_wait(NewRunScreen(self.store, base))
+        try:
+            point = None if base is None else await asyncio.to_thread(find_point, base, self.store)
+        except HistotuiError as error:
+            self.complain(str(error))
+            return
+        launched = await self.push_screen_wait(NewRunScreen(self.store, point))
         if launched:
             self._watcher.look_again([launched])
             self.open_run(launched)

@@ -16,6 +16,7 @@ from histotui.summary import RunSummary
 
 _OPERATORS = ("!=", "<=", ">=", "=", "<", ">", ":")
 _TERM = re.compile(rf"(?P<field>[A-Za-z_][\w.]*)(?P<operator>{'|'.join(_OPERATORS)})(?P<value>.*)", re.DOTALL)
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d)?)?)?)?)?", re.IGNORECASE)
 _KEYWORDS = ("and", "or", "not")
 _ORDER: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
@@ -61,6 +62,16 @@ class Contains:
     def holds(self, run: RunSummary, baselines: Baselines = NO_BASELINES) -> bool:
         value = look_up(run, self.field, baselines)
         return _equal(value, self.text) if self.whole else self.text.lower() in as_text(value).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """The run was created in a year, month, day, hour, minute or second of UTC, which is how its date begins."""
+
+    beginning: str
+
+    def holds(self, run: RunSummary, baselines: Baselines = NO_BASELINES) -> bool:
+        return run.created_text.startswith(self.beginning)
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +298,14 @@ def _condition(field: str, sign: str, value: str) -> Node:
     name = known_field(field)
     if sign in _ORDER:
         return Compares(name, sign, _limit(name, value))
-    return Not(Contains(name, value, whole=True)) if sign == "!=" else Contains(name, value, whole=sign == "=")
+    has_it = Created(_beginning(value)) if name == "created" else Contains(name, value, whole=sign != ":")
+    return Not(has_it) if sign == "!=" else has_it
+
+
+def _beginning(date: str) -> str:
+    if _DATE.fullmatch(date) is None:
+        raise ConfigError(f"{date!r} is not a date or the beginning of one, such as 2026-11 or 2026-11-01T12")
+    return date.replace(" ", "T").upper()
 
 
 def _limit(field: str, value: str) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from engine.spec.errors import HistotuiError, RunFolderError
 from engine.spec.run_folder import RunFolder
 from histotui.launcher import start_engine
-from histotui.stopping import check_resumable, kill_run, stop_run
+from histotui.stopping import Question, check_resumable, kill_run, stop_run
 from histotui.store import RunStore
 from histotui.watcher import Engines
 
@@ -13,10 +13,10 @@ Operation = Callable[[], str]
 """Does something and says what was done; HistotuiError where it could not be."""
 
 
-def stop(folder: RunFolder) -> str:
-    """Ask a run to stop with a checkpoint."""
+def stop(folder: RunFolder, is_called_off: Question) -> str:
+    """Ask a run to stop with a checkpoint, and wait for it unless that is called off."""
     said: list[str] = []
-    stop_run(folder, say=said.append)
+    stop_run(folder, say=said.append, is_called_off=is_called_off)
     return said[-1]
 
 

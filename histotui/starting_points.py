@@ -33,23 +33,20 @@ class StartingPoint:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """All that there is to start from, what was wanted of it, and why some of it could not be read."""
+    """All that there is to start from, and why some of it could not be read."""
 
     points: tuple[StartingPoint, ...]
-    wanted: StartingPoint | None = None
     error: str = ""
 
 
-def gather(store: RunStore, wanted: str | None = None) -> Found:
-    """Read the user's presets and the runs, and find what is wanted by its name or id; never raises."""
-    points, base, error = list(built_in()), None, ""
+def gather(store: RunStore) -> Found:
+    """Read the user's presets and the runs; never raises."""
+    points, error = list(built_in()), ""
     try:
         points += [*yours(), *earlier_runs(store)]
-        if wanted is not None:
-            base = find_point(wanted, store)
     except HistotuiError as problem:
         error = str(problem)
-    return Found(tuple(points), base, error)
+    return Found(tuple(points), error)
 
 
 def built_in() -> tuple[StartingPoint, ...]:

@@ -18,16 +18,24 @@ _KILL_GRACE = 5.0
 _POLL = 0.1
 
 Say = Callable[[str], None]
+Question = Callable[[], bool]
 
 
-def stop_run(folder: RunFolder, grace: float = _GRACE, say: Say = console.say) -> None:
-    """Ask the engine to stop and wait so many seconds; EnvironmentFault where it does not."""
+def stop_run(
+    folder: RunFolder, grace: float = _GRACE, say: Say = console.say, is_called_off: Question = lambda: False
+) -> None:
+    """Ask the engine to stop and wait so many seconds, or until the wait is called off.
+
+    EnvironmentFault where the engine does not stop.
+    """
     identity = live_identity(folder)
     if not launcher.ask_to_stop(folder, identity):
         say(f"{folder.id} has ended already")
         return
     say(f"{folder.id}: stopping with a checkpoint")
-    if not _has_ended(identity, grace):
+    if not _has_ended(identity, grace, is_called_off):
+        if is_called_off():
+            return
         raise EnvironmentFault(
             f"{folder.id} has been asked to stop and still works after {grace:.0f} s; "
             f"`histotui stop {folder.id}` waits on, with --now it kills the run"
@@ -69,10 +77,10 @@ def live_identity(folder: RunFolder) -> ProcessIdentity:
     return identity
 
 
-def _has_ended(identity: ProcessIdentity, grace: float) -> bool:
+def _has_ended(identity: ProcessIdentity, grace: float, is_called_off: Question = lambda: False) -> bool:
     deadline = time.monotonic() + grace
     while identity.is_alive():
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or is_called_off():
             return False
         time.sleep(_POLL)
     return True

@@ -102,6 +102,11 @@ class RunSummary:
     def _score(self, role: str) -> Tree:
         return next((score for score in self.scores if score.get("role") == role), {})
 
+    @property
+    def created_text(self) -> str:
+        """When it was created, as in ISO 8601 and UTC."""
+        return datetime.fromtimestamp(self.created, UTC).isoformat().replace("+00:00", "Z")
+
     def tree(self) -> Tree:
         """The summary as plain JSON types, without the config and the curves."""
         return {
@@ -110,7 +115,7 @@ class RunSummary:
             "preset": self.preset,
             "state": self.state,
             "stage": self.stage,
-            "created": datetime.fromtimestamp(self.created, UTC).isoformat().replace("+00:00", "Z"),
+            "created": self.created_text,
             "seconds": self.seconds,
             "device": self.device,
             "scores": without_curves(self.scores),

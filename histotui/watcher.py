@@ -114,8 +114,10 @@ class _Follower:
         error, events = self._error, list[Event]()
         try:
             events = self._reader.read()
-        except (HistotuiError, OSError) as fault:
+        except HistotuiError as fault:
             error = str(fault)
+        except OSError as fault:
+            error = f"events.jsonl cannot be read: {fault.strerror}"
         if self._snapshot is not None and not events and error == self._error:
             return None
         self._error = error

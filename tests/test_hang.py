@@ -72,6 +72,18 @@ def test_asked_twice_it_ends_at_once_and_its_run_goes_on(
     assert differences(ending(run), ending(whole)) == []
 
 
+def test_the_wait_for_it_can_be_called_off(hung: ForkServerProcess, run: RunFolder) -> None:
+    said: list[str] = []
+    asked: list[bool] = []
+
+    def is_called_off() -> bool:
+        asked.append(len(asked) >= 2)
+        return asked[-1]
+
+    stop_run(run, grace=5, say=said.append, is_called_off=is_called_off)
+    assert said == [f"{run.id}: stopping with a checkpoint"] and hung.is_alive()
+
+
 def test_it_can_be_killed(hung: ForkServerProcess, run: RunFolder) -> None:
     with pytest.raises(Exception, match="still works after 0 s"):
         stop_run(run, grace=0.2, say=lambda text: None)

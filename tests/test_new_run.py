@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -17,17 +18,18 @@ from workbench import Bench, until
 
 import histotui.app
 from engine.spec.config import RunConfig
-from engine.spec.errors import ConfigError
+from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.presets import PRESETS, load_preset
 from engine.spec.resolve import apply, load
 from engine.spec.run_folder import RunFolder
 from histotui.app import HistoTUI
 from histotui.ask import Asking
 from histotui.graphics import Graphics
+from histotui.screens import new_run
 from histotui.screens.new_run import NewRunScreen
 from histotui.screens.prompts import Confirm, TextPrompt
 from histotui.settings import command_for
-from histotui.starting_points import gather
+from histotui.starting_points import Found, find_point, gather
 from histotui.store import RunStore
 from histotui.suggesting import SourceSuggester
 from histotui.user_presets import save_preset
@@ -53,7 +55,8 @@ class Launching(HistoTUI):
     def on_mount(self, event: events.Mount | None = None) -> None:
         if event is not None:
             event.prevent_default()
-        self.push_screen(NewRunScreen(self.store, self.base), self.launched.append)
+        base = None if self.base is None else find_point(self.base, self.store)
+        self.push_screen(NewRunScreen(self.store, base), self.launched.append)
 
     @property
     def new_run_screen(self) -> NewRunScreen:
@@ -338,6 +341,20 @@ class TestLaunch:
 
         assert go(bench, steps).launched == [bench.only_run().id]
 
+    @pytest.mark.parametrize(("fresh", "times"), [(3600.0, 1), (0.0, 2)])
+    def test_what_was_said_of_memory_some_time_ago_is_asked_again(
+        self, bench: Bench, asked: list[RunConfig], monkeypatch: pytest.MonkeyPatch, fresh: float, times: int
+    ) -> None:
+        monkeypatch.setattr(forecast, "FRESH", fresh)
+
+        async def steps(app: Launching, pilot: Pilot[None]) -> None:
+            await when(pilot, lambda: "✓ fits" in app.consequences)
+            await pilot.press("ctrl+r")
+            await when(pilot, lambda: bool(app.launched))
+
+        go(bench, steps)
+        assert len(asked) == times
+
     def test_what_was_in_its_way_is_asked_again(self, bench: Bench) -> None:
         async def steps(app: Launching, pilot: Pilot[None]) -> None:
             await pilot.press("ctrl+r")
@@ -561,11 +578,33 @@ def test_sources_are_completed_by_runs_and_by_folders(tmp_path: Path) -> None:
     assert suggested(f"{tmp_path}/a") is None and suggested(f"{tmp_path}/none/x") is None
 
 
-def test_what_there_is_to_start_from_is_listed_though_what_is_wanted_is_not_there(bench: Bench) -> None:
+def test_presets_and_runs_are_what_there_is_to_start_from(bench: Bench) -> None:
     store = RunStore(bench.runs)
     folder = bench.write("20251123-154501-vae-100-a1b2", name="pilot")
-    found = gather(store, "pilot")
-    assert (found.wanted and found.wanted.run, found.error) == (folder.id, "")
-    assert [point.title for point in found.points] == [*PRESETS, "pilot"]
-    missing = gather(store, "nowhere")
-    assert missing.wanted is None and "nowhere" in missing.error and missing.points == found.points
+    assert [point.title for point in gather(store).points] == [*PRESETS, "pilot"]
+    assert find_point("pilot", store).run == folder.id
+    with pytest.raises(RunFolderError, match="nowhere"):
+        find_point("nowhere", store)
+
+
+def test_what_is_edited_while_earlier_runs_are_read_stays(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bench.write("20251123-154501-vae-100-a1b2", name="pilot")
+    bench.write("20251124-154501-vae-100-a1b2", name="newer")
+    may_read = threading.Event()
+
+    def slowly(store: RunStore) -> Found:
+        assert may_read.wait(20)
+        return gather(store)
+
+    monkeypatch.setattr(new_run, "gather", slowly)
+
+    async def steps(app: Launching, pilot: Pilot[None]) -> None:
+        await type_into(app, pilot, "seed", "12")
+        may_read.set()
+        points = app.new_run_screen.query_one(OptionList)
+        await when(pilot, lambda: points.option_count == len(PRESETS) + 4)
+        assert points.highlighted_option and points.highlighted_option.id == f"run:{folder.id}"
+        assert app.new_run_screen.asked and app.new_run_screen.asked.seed == 12
+        assert "Changed from pilot" in app.consequences
+
+    go(bench, steps, base=folder.id)

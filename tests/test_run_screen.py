@@ -367,6 +367,22 @@ def test_a_live_run_is_stopped_from_its_screen_and_resumed(bench: Bench) -> None
     play(bench, script)
 
 
+def test_why_a_live_run_s_log_cannot_be_read_stands_in_its_heading(bench: Bench) -> None:
+    folder = bench.write(ID, [RunStarted(device="cpu (test)")])
+
+    async def script(pilot: "Pilot[None]") -> None:
+        with RunLock(folder.lock):
+            ProcessIdentity.current().write(folder.process)
+            await pilot.press("enter")
+            await until(pilot, lambda: "● running" in text_of(pilot.app.screen))
+            folder.events.unlink()
+            folder.events.mkdir()
+            await until(pilot, lambda: "✗" in text_of(pilot.app.screen.query_one("#heading")))
+            assert "events.jsonl cannot be read: Is a directory" in text_of(pilot.app.screen.query_one("#heading"))
+
+    play(bench, script, (120, 30))
+
+
 def test_a_live_run_is_killed_only_after_a_yes(bench: Bench) -> None:
     bench.engine("stubborn")
     assert bench("run", "--preset", "baseline", "--detach", "--quiet").code == 0

@@ -1,6 +1,7 @@
 """The home screen: what it shows of runs, and everything that can be done to them from there."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, Sta
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
+from histotui import operations
 from histotui.app import HistoTUI
 from histotui.preferences import Settings
 from histotui.screens.prompts import Confirm, TextPrompt
+from histotui.screens.runs import RunsScreen
 from histotui.starting_points import of_run
+from histotui.stopping import Question, Say
 from histotui.store import RunStore
 from histotui.summary import RunSummary
 from histotui.text import width
@@ -237,7 +241,9 @@ def test_names_tags_and_notes_are_written_to_meta_alone(bench: Bench) -> None:
         return saved
 
     async def script(pilot: "Pilot[None]") -> None:
-        await pilot.press("e", *"pilot", "enter")
+        await pilot.press("e")
+        assert f"Name of {folder.id}" in text_of(pilot.app.screen)
+        await pilot.press(*"pilot", "enter")
         await until(pilot, lambda: meta()["name"] == "pilot")
         await pilot.press("t", *"good keep", "enter")
         await until(pilot, lambda: meta()["tags"] == ["good", "keep"])
@@ -263,7 +269,7 @@ def test_tags_of_several_runs_are_added_and_taken_away_and_no_others_lost(bench:
         await pilot.press("space", "space", "t")
         prompt = pilot.app.screen
         assert isinstance(prompt, TextPrompt) and prompt.query_one(Input).value == "both"
-        assert "those that all 2 runs have; others stay" in text_of(prompt)
+        assert "Tags of 2 runs" in text_of(prompt) and "those that all 2 runs have; others stay" in text_of(prompt)
         await pilot.press("end", *" good", "enter")
         await until(pilot, lambda: tags() == [["lone"], ["b", "both", "good"], ["both", "c", "good"]])
         await until(pilot, lambda: "good" in (app_of(pilot).summary(ids[2]) or DONE).tags)  # type: ignore[union-attr]
@@ -433,6 +439,45 @@ def test_a_run_that_ends_says_its_auc_and_where_it_was_tested(
             with EventWriter(folder.events) as writer:
                 writer.write(RunFinished(seconds=1.0))
             await until(pilot, lambda: said in notices(app).splitlines())
+
+    play(bench, script)
+
+
+def test_who_leaves_does_not_wait_for_a_run_that_is_to_stop(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.write("20261101-000000-vae-500-aaaa", (RunStarted(),))
+    monkeypatch.setattr(RunsScreen, "_live", lambda self, verb: self.chosen_folders)
+    waited: list[str] = []
+
+    def wait(folder: RunFolder, say: Say, is_called_off: Question) -> None:
+        waited.append("begun")
+        for _ in range(200):
+            if is_called_off():
+                waited.append("called off")
+                break
+            time.sleep(0.05)
+        say("stopped")
+
+    monkeypatch.setattr(operations, "stop_run", wait)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        await pilot.press("s")
+        await until(pilot, lambda: waited == ["begun"])
+
+    assert "stopped" not in notices(play(bench, script)).splitlines()
+    assert waited == ["begun", "called off"]
+
+
+def test_like_a_run_whose_settings_are_no_longer_valid_says_so(bench: Bench) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", (RunStarted(),))
+    config = json.loads(folder.config.read_text())
+    config["generator"]["latent_dim"] = 0
+    folder.config.write_text(json.dumps(config))
+
+    async def script(pilot: "Pilot[None]") -> None:
+        app = app_of(pilot)
+        await pilot.press("l")
+        await until(pilot, lambda: "generator.latent_dim" in notices(app))
+        assert isinstance(app.screen, RunsScreen)
 
     play(bench, script)
 

@@ -76,12 +76,12 @@ class NewRunScreen(BenchScreen[str | None]):
             super().__init__()
             self.found = found
 
-    def __init__(self, store: RunStore, base: str | None = None) -> None:
+    def __init__(self, store: RunStore, base: StartingPoint | None = None) -> None:
         super().__init__()
-        self._store, self._wanted = store, base
-        points = built_in()
-        self._base = next((point for point in points if point.title == base), points[0])
-        self._points = points
+        self._store, self._is_chosen = store, base is not None
+        presets = built_in()
+        self._base = base or presets[0]
+        self._points = presets if self._base in presets else (*presets, self._base)
         self._warned = self._launching = False
 
     def compose(self) -> ComposeResult:
@@ -98,7 +98,7 @@ class NewRunScreen(BenchScreen[str | None]):
         yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        self.panes.show("points" if self._wanted is None else "form")
+        self.panes.show("form" if self._is_chosen else "points")
         self.query_one(StartingList).highlight(self._base.key)
         self._gather()
         self._consider()
@@ -190,9 +190,6 @@ class NewRunScreen(BenchScreen[str | None]):
         self.form.suggest("synthesis.source", SourceSuggester(runs))
         if found.error:
             self.bench.complain(found.error)
-        if found.wanted is not None:
-            self.start_from(found.wanted)
-            self.query_one(StartingList).highlight(found.wanted.key)
 
     def action_quick(self) -> None:
         self.query_one("#quick", Tick).toggle()
@@ -236,7 +233,7 @@ class NewRunScreen(BenchScreen[str | None]):
         except HistotuiError as error:
             self.bench.complain(str(error))
             return
-        self._wanted, self._warned = None, True
+        self._warned = True
         self._tell(f"saved as {path}")
         self._gather()
 
@@ -324,8 +321,7 @@ class NewRunScreen(BenchScreen[str | None]):
     @work(thread=True, group="gather")
     def _gather(self) -> None:
         """Read what else there is to start from."""
-        wanted = self._wanted if self._wanted != self._base.title else None
-        self.post_message(self.Gathered(gather(self._store, wanted)))
+        self.post_message(self.Gathered(gather(self._store)))
 
     def _tell(self, text: str) -> None:
         self.notify(clean(text), markup=False)

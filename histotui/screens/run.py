@@ -145,6 +145,8 @@ def _title(run: RunSummary) -> Text:
 
 
 def _progress(run: RunSummary, snapshot: Snapshot) -> Text:
+    if run.state in LIVE and (unread := snapshot.error or run.error):
+        return line(f"✗ {unread}", "red")
     if run.state not in LIVE:
         took = f"took {duration(run.seconds)}" if run.seconds is not None else ""
         source = clean_line(str(run.config.get("data", {}).get("source", "")))

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from textual import work
+from textual.worker import get_current_worker
 
 from engine.spec.run_folder import RunFolder
 from histotui import operations
@@ -39,7 +40,7 @@ class RunActions(BenchScreen[None]):
     def action_stop(self) -> None:
         for folder in self._live("stop"):
             self.notify(f"{folder.id}: stopping with a checkpoint", markup=False)
-            self.bench.perform(partial(operations.stop, folder), [folder])
+            self.bench.perform(partial(_stop, folder), [folder])
 
     @work
     async def action_kill(self) -> None:
@@ -66,7 +67,7 @@ class RunActions(BenchScreen[None]):
     def action_rename(self) -> None:
         if run := self.bench.summary(self.current_run or ""):
             hint = "letters, digits, spaces and . _ + = , @ -; empty for no name"
-            prompt = TextPrompt("Name", clean(run.name), hint, checked_name)
+            prompt = TextPrompt(f"Name of {run.id}", clean(run.name), hint, checked_name)
             self._edit(prompt, [run.folder], "renamed", lambda _, name: {"name": name})
 
     def action_tag(self) -> None:
@@ -76,18 +77,20 @@ class RunActions(BenchScreen[None]):
         common = [tag for tag in runs[0].tags if all(tag in run.tags for run in runs)]
         tags = {run.id: run.tags for run in runs}
         hint = "words with spaces between" if len(runs) == 1 else f"those that all {len(runs)} runs have; others stay"
-        prompt = TextPrompt("Tags", clean(" ".join(common)), hint, checked_tags)
+        folders = [run.folder for run in runs]
+        prompt = TextPrompt(f"Tags of {operations.named(folders)}", clean(" ".join(common)), hint, checked_tags)
 
         def retagged(folder: RunFolder, answer: str) -> Mapping[str, Any]:
             wanted = checked_tags(answer)
             kept = [tag for tag in tags[folder.id] if tag in wanted or tag not in common]
             return {"tags": [*kept, *wanted]}
 
-        self._edit(prompt, [run.folder for run in runs], "tagged", retagged)
+        self._edit(prompt, folders, "tagged", retagged)
 
     def action_note(self) -> None:
         if run := self.bench.summary(self.current_run or ""):
-            prompt = TextPrompt("Note", clean(run.notes), "what should be remembered of this run", checked_notes)
+            hint = "what should be remembered of this run"
+            prompt = TextPrompt(f"Note on {run.id}", clean(run.notes), hint, checked_notes)
             self._edit(prompt, [run.folder], "noted", lambda _, notes: {"notes": notes})
 
     @work
@@ -111,3 +114,9 @@ class RunActions(BenchScreen[None]):
         if not live:
             self.notify(f"there is nothing to {verb}: no selected run is live")
         return live
+
+
+def _stop(folder: RunFolder) -> str:
+    # A thread that waits for a stubborn engine would keep the terminal after the application has left it.
+    worker = get_current_worker()
+    return operations.stop(folder, lambda: worker.is_cancelled)

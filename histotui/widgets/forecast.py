@@ -1,7 +1,8 @@
 """Forecast: what a new run will need, asked of the engine again whenever the run is another."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -19,6 +20,8 @@ from histotui.widgets.consequences import Consequences
 
 DEBOUNCE: Final = 0.6
 """Seconds of rest after which the engine is asked."""
+FRESH: Final = 20.0
+"""Seconds for which a launch trusts an answer: another's run may have taken the memory since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Answer:
     config: RunConfig
     needs: Tree | None = None
     error: str = ""
+    asked_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether a launch may trust it."""
+        return time.monotonic() - self.asked_at < FRESH
 
 
 class Forecast(Consequences):
@@ -63,9 +72,9 @@ class Forecast(Consequences):
             self._timer = self.set_timer(DEBOUNCE, partial(self._ask, config))
 
     async def answer_to(self, config: RunConfig) -> Answer:
-        """What the engine says of a config that is about to be launched: asked at once, unless it is known."""
+        """What the engine says of a config that is about to be launched: asked at once, unless it has just said so."""
         answer = self._known(config)
-        if answer is None:
+        if answer is None or not answer.is_fresh:
             self._call_off()
             asking = self._asking = Asking()
             self.show_status("launching: asking the engine whether it fits…")
