@@ -27,7 +27,7 @@ from histotui.stopping import Question, Say
 from histotui.store import RunStore
 from histotui.summary import RunSummary
 from histotui.text import width
-from histotui.widgets.run_table import RunTable, run_line
+from histotui.widgets.run_table import RunTable, fitting, run_line
 
 DONE = (RunStarted(device="cpu (test)"), RunFinished(seconds=60.0))
 
@@ -551,6 +551,27 @@ def test_keys_can_be_given_other_places(bench: Bench) -> None:
         assert isinstance(pilot.app.screen, TextPrompt)
 
     play(bench, script, settings=Settings(bell=False, keys={"rename": "f4"}))
+
+
+def test_names_are_seen_whole_where_there_is_room() -> None:
+    def widths(columns: int, longest: int) -> dict[str, int]:
+        return {column.field: column.width for column in fitting(columns, longest)}
+
+    short = {"state": 10, "name": 20, "progress": 17, "auc": 21}
+    assert widths(80, 25) == widths(80, 8) == short
+    assert widths(100, 8) == {**short, "gap": 7, "left": 7}
+    assert widths(100, 25) == {**short, "name": 25, "gap": 7}
+    assert widths(160, 99)["name"] == 32
+    assert widths(0, 25) == {} and widths(30, 25) == {"state": 10}
+
+
+def test_a_long_name_makes_its_column_wider(bench: Bench) -> None:
+    bench.write("20261101-000000-vae-500-aaaa", DONE, name="latent-flow resnet seed 2")
+
+    async def script(pilot: "Pilot[None]") -> None:
+        assert "latent-flow resnet seed 2" in text_of(table(pilot))
+
+    play(bench, script, (100, 24))
 
 
 def test_ten_thousand_rows_come_a_page_at_a_time(bench: Bench) -> None:

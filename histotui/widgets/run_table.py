@@ -1,7 +1,8 @@
 """RunTable: runs as rows that keep their places, the highlight and the marks while they change."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import ClassVar
 
 from rich.text import Text
@@ -21,6 +22,10 @@ from histotui.times import age, left
 PAGE = 200
 """Rows that are added at once; a run table of ten thousand would take seconds to fill."""
 _NEAR_END = 20
+_NAME = 20
+_LONGEST_NAME = 32
+_AFTER_NAMES = 4
+"""The rank of the first column that gives way to long names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,12 @@ class Column:
         return self.field if self.falls else f"-{self.field}"
 
 
-def _name(row: Row) -> Text:
-    run = row.run
-    return line(fit(run.name or short_id(run.id), 20), "" if run.name else "dim")
+def _name(row: Row, columns: int) -> Text:
+    return line(fit(_called(row.run), columns), "" if row.run.name else "dim")
+
+
+def _called(run: RunSummary) -> str:
+    return run.name or short_id(run.id)
 
 
 def _stage(row: Row) -> Text:
@@ -83,17 +91,17 @@ def _auc(row: Row) -> Text:
 
 def _gap(row: Row) -> Text:
     if row.gap is None:
-        return Text(f"{NOTHING:>9}", style="dim")
-    return Text(f"{row.gap:>+9.3f}", style="green" if row.gap >= 0 else "yellow")
+        return Text(f"{NOTHING:>7}", style="dim")
+    return Text(f"{row.gap:>+7.3f}", style="green" if row.gap >= 0 else "yellow")
 
 
 COLUMNS: Sequence[Column] = (
     Column("state", "state", 10, lambda row: state_text(row.run.state), 0),
-    Column("name", "run", 20, _name, 0),
+    Column("name", "run", _NAME, partial(_name, columns=_NAME), 0),
     Column("progress", "stage", 17, _stage, 2),
     Column("left", "left", 7, lambda row: Text(f"{left(row.run):>7}"), 4, right=True),
     Column("auc", "test AUC", 21, _auc, 1),
-    Column("gap", "to real", 9, _gap, 3, right=True),
+    Column("gap", "to real", 7, _gap, 3, right=True),
     Column("created", "age", 8, lambda row: Text(f"{age(row.now - row.run.created):>8}"), 5, right=True, falls=True),
     Column("preset", "preset", 14, lambda row: line(fit(row.run.preset, 14)), 6),
     Column("device", "device", 8, lambda row: line(fit(row.run.device.partition(" ")[0], 8)), 8),
@@ -101,12 +109,25 @@ COLUMNS: Sequence[Column] = (
 )
 
 
-def fitting(columns: int) -> tuple[Column, ...]:
-    """The columns that have room in a table of so many cells, the mark's own column taken off."""
+@cache
+def fitting(columns: int, longest_name: int = 0) -> tuple[Column, ...]:
+    """The columns that have room in a table of so many cells, the mark's own column taken off.
+
+    Runs are told apart by their names before the columns from the rank of `left` on tell more of them.
+    """
     room = columns - 4
-    by_rank = sorted(COLUMNS, key=lambda column: column.rank)
-    kept = {column for number, column in enumerate(by_rank) if sum(c.width + 2 for c in by_rank[: number + 1]) <= room}
-    return tuple(column for column in COLUMNS if column in kept)
+    kept: dict[str, Column] = {}
+    more = max(0, min(longest_name, _LONGEST_NAME) - _NAME)
+    for column in sorted(COLUMNS, key=lambda column: column.rank):
+        widened = more if column.rank >= _AFTER_NAMES else 0
+        if column.width + 2 + widened > room:
+            break
+        kept[column.field] = column
+        room -= column.width + 2
+    if (name := kept.get("name")) is not None:
+        wider = _NAME + min(more, room)
+        kept["name"] = replace(name, width=wider, cell=partial(_name, columns=wider))
+    return tuple(kept[column.field] for column in COLUMNS if column.field in kept)
 
 
 def short_id(run_id: str) -> str:
@@ -120,7 +141,7 @@ def run_line(run: RunSummary, now: float) -> str:
     auc = joined([number(run.answer.get("auc"), 3 if run.ceiling else 4), run.ceiling or run.stand_in], " ")
     cells = (
         (f"{GLYPHS[run.state]} {run.state}", 10),
-        (run.name or short_id(run.id), 18),
+        (_called(run), 18),
         (run.preset, 13),
         (auc, 13),
     )
@@ -192,7 +213,7 @@ class RunTable(DataTable[Text]):
         rows = [Row(run, gaps.get(run.id), now) for run in runs]
         same_rows = [row.run.id for row in rows] == [row.run.id for row in self._rows]
         before, self._rows = self._rows, rows
-        if not same_rows or sort != self._sort or self._columns != fitting(self.size.width):
+        if not same_rows or sort != self._sort or self._columns != self._fitting():
             self._sort = sort
             self._rebuild(before)
         else:
@@ -202,7 +223,7 @@ class RunTable(DataTable[Text]):
         place = self.cursor_row
         current = before[place].run.id if 0 <= place < len(before) and place < self._shown else None
         offset = self.scroll_offset
-        self._columns = fitting(self.size.width)
+        self._columns = self._fitting()
         self.clear(columns=True)
         self.add_column(" ", width=1, key="mark")
         for column in self._columns:
@@ -215,6 +236,9 @@ class RunTable(DataTable[Text]):
             self.move_cursor(row=min(wanted, self._shown - 1), animate=False, scroll=True)
             if found == place:
                 self.scroll_to(y=offset.y, animate=False, immediate=True)
+
+    def _fitting(self) -> tuple[Column, ...]:
+        return fitting(self.size.width, max((len(_called(row.run)) for row in self._rows), default=0))
 
     def _title(self, column: Column) -> Text:
         title = column.title + {column.rising: " ▲", column.falling: " ▼"}.get(self._sort, "")
@@ -265,7 +289,7 @@ class RunTable(DataTable[Text]):
             self.post_message(self.Sorted(clicked.falling if self._sort == clicked.rising else clicked.rising))
 
     def on_resize(self) -> None:
-        if self._columns != fitting(self.size.width):
+        if self._columns != self._fitting():
             self._rebuild(self._rows)
 
 
