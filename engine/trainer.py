@@ -31,8 +31,8 @@ class _Updater:
 class Trainer:
     """The state of a model in training. What a step does depends on the seed, the step and the weights alone.
 
-    Nothing in a step waits for the device. A loss or gradient that is not finite holds every update from then on, so
-    the weights stay those of the step before until `check_finite` reports it.
+    Nothing in a step waits for the device. A loss or gradient that is not finite holds its own phase's update and every
+    one after it, so the weights stay as they were until `check_finite` reports it.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class NotFinite(Diverged):
         """`is_coarse`: whether the forward pass is less precise than float32."""
         also = ", or set training.precision to float32" if is_coarse else ""
         super().__init__(
-            f"step {step}, phase {phase}: {', '.join(terms) or 'the loss'} is not finite; the weights are those of the "
-            f"step before. Lower the learning rate{also}"
+            f"step {step}, phase {phase}: {', '.join(terms) or 'the loss'} is not finite; no weights were changed "
+            f"from there on. Lower the learning rate{also}"
         )
         self.phase, self.step, self.terms = phase, step, terms
 

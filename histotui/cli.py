@@ -8,6 +8,7 @@ import typer
 
 from engine.spec.errors import DONE, INTERRUPTED, ConfigError, HistotuiError, Stopped
 from engine.spec.failpoints import arm_from_environment
+from engine.spec.first_run import FIRST_PRESET
 from histotui import __version__, console
 from histotui.commands.application import open_application
 from histotui.commands.comparing import compare
@@ -27,11 +28,12 @@ from histotui.commands.worth import worth
 # typer has carried click inside itself since 0.26; its exports name the base class in every version.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[2]
 
-_HELP = """Is what this generator makes of histopathology patches any use?
+_FIRST = f"histotui run --preset {FIRST_PRESET} --quick"
+_HELP = f"""Is what this generator makes of histopathology patches any use?
 
 \b
 histotui                                    the application: configure, launch, watch, look, compare
-histotui run --preset vae-2000 --quick      a first run, on built-in tissue
+{_FIRST:<44}a first run, on built-in tissue
 histotui run --preset baseline --data PATH  the classifier on real patches alone
 histotui ls                                 every run and its test AUC
 histotui compare @last RUN                  side by side with the study

@@ -27,7 +27,7 @@ from engine.spec.presets import PRESETS
 from engine.spec.resolve import apply, dump
 from engine.spec.run_folder import RunFolder
 from engine.spec.scores import read_score_trees
-from engine.stages import prepare, synthesis
+from engine.stages import evaluation, prepare, synthesis
 
 TISSUE = TissueConfig(train=40, test=20, slides=4)
 DATA = DataConfig(crop=16, tissue=TISSUE)
@@ -443,6 +443,11 @@ def test_real_and_an_earlier_run_s_patches_train_a_classifier_from_beginning_to_
     assert (reference["trained_on"], reference["role"], reference["source_run"]) == ("tissue", "reference", "first")
     assert (fidelity["role"], fidelity["tested_on"], fidelity["n_test"]) == ("label fidelity", "synthetic", 120)
     notes = json.loads(second.folder.scores.read_text())["notes"]
+    np.save(second.folder.synthetic / "labels.npy", 1 - taken[1])
+    evaluation.run(second)
+    swapped = read_score_trees(second.folder.scores)
+    assert swapped[:2] == [answer, reference]
+    assert fidelity["auc"] != 0.5 and swapped[2]["auc"] == pytest.approx(1 - fidelity["auc"], abs=1e-12)
     assert "The synthetic patches were made by run first (preset vae-100, seed 0)." in notes
     assert any(note.startswith("The epoch was chosen on held-out tissue and synthetic patches;") for note in notes)
     logged = {

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from data_samples import patches, write_folders
 from fake_engine import score
 from PIL import Image
@@ -15,6 +16,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 from scored_runs import TEST, from_pixels, write_sources, write_tested_run
 from sklearn.calibration import calibration_curve
+from torchmetrics.functional.classification import binary_calibration_error
 
 from engine import comparing, metrics
 from engine.answer import load_query
@@ -279,6 +281,13 @@ class TestMistakes:
     def test_no_predictions_yet(self, tmp_path: Path) -> None:
         with pytest.raises(RunFolderError, match="no predictions yet"):
             load_query("mistakes")({"run": str(tmp_path)}, silent)
+
+
+def test_the_calibration_error_is_torchmetrics() -> None:
+    labels, logits, _ = toy(500)
+    probability = metrics.probabilities(logits)
+    theirs = binary_calibration_error(torch.from_numpy(probability), torch.from_numpy(labels).long(), n_bins=15)
+    assert metrics.calibration_error(labels, probability, 15) == pytest.approx(float(theirs), rel=1e-6)
 
 
 def test_the_calibration_curve_is_scikit_learns() -> None:

@@ -2,6 +2,7 @@
 
 import ast
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from engine.generators.gan import Gan, discriminator_bce, gradient_penalty, non_
 from engine.generators.vae import Vae, kl_to_standard_normal, squared_error
 from engine.randomness import generator as rng_at
 from engine.spec.errors import ConfigError
+from engine.spec.first_run import FIRST_PRESET
 from engine.spec.generator_config import (
     DiffusionConfig,
     FlowConfig,
@@ -31,7 +33,9 @@ from engine.spec.generator_config import (
     VaeConfig,
     VqvaeConfig,
 )
+from engine.spec.presets import PRESETS
 from engine.spec.resolve import kinds
+from engine.spec.study import all_rows, select
 
 TOYS: dict[str, GeneratorConfig] = {
     "diffusion": DiffusionConfig(channels=2, blocks=1, sampling_steps=2),
@@ -308,9 +312,10 @@ def test_colour_shifts_stay_in_range_and_are_per_channel() -> None:
     assert len(set(shifted[:, :, 0, 0].flatten().tolist())) > 4
 
 
-def losses(kind: str) -> set[str]:
-    """What one generator calls its losses."""
-    model, found = fitted(TOYS[kind], 16), set()
+def losses(config: GeneratorConfig) -> set[str]:
+    """What one generator calls its losses, those over an epoch too."""
+    model = fitted(config, 16)
+    found = set(model.epoch_terms())
     parts = [(model, toy_passes(16))]
     if isinstance(model, LatentGenerator):
         parts.append((model.latent_prior, latent_passes(model, 16)))
@@ -321,20 +326,50 @@ def losses(kind: str) -> set[str]:
     return found
 
 
+def with_every_loss() -> list[GeneratorConfig]:
+    """Toys of every kind, and with what is left out by default."""
+    return [
+        *TOYS.values(),
+        VaeConfig(latent_dim=3, channels=2, likelihood="learned", spectral_weight=1.0),
+        GanConfig(
+            latent_dim=3,
+            channels=2,
+            embedding_dim=4,
+            loss="wasserstein",
+            gradient_penalty=10.0,
+            discriminator_norm="none",
+        ),
+        ProjectionGanConfig(latent_dim=3, channels=2, r1=1.0, r2=1.0),
+    ]
+
+
 def said(source: str) -> set[str]:
-    """Every name and every text of a module but for what its docstrings say."""
+    """Every name and every word of every text of a module but for what its docstrings say."""
     tree = ast.parse(source)
     documented = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     found |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in documented]
-    return found | {str(node.value) for node in texts}
+    words = (word for node in texts for word in re.findall(r"\w[\w.-]*", str(node.value)))
+    return found | {word.rstrip(".-") for word in words}
 
 
 def test_the_application_names_no_generator_and_none_of_its_losses() -> None:
-    known = set(GENERATORS).union(*map(losses, GENERATORS))
-    assert {"vae", "recon", "flow_matching", "nats_per_code", "d_fake"} <= known
+    generating = {name for name, preset in PRESETS.items() if preset.config.generator is not None}
+    known = generating.union(GENERATORS, *map(losses, with_every_loss()))
+    assert {"vae", "vae-2000", "recon", "flow_matching", "nats_per_code", "d_fake", "codebook_usage"} <= known
+    assert {"pixel_std", "spectral", "gradient_penalty", "r1", "r2"} <= known
     # The benchmark's own runs stand in for those of an engine, and log what one would.
     paths = [path for path in APPLICATION.rglob("*.py") if path.parent.name != "bench"]
     assert {str(path): told for path in paths if (told := said(path.read_text(encoding="utf-8")) & known)} == {}
-    assert said('"""vae"""\nx = "vae" if kl else y.recon') & known == {"vae", "kl", "recon"}
+    assert said('"""vae"""\nx = "a vae-500." if kl else y.recon') & known == {"vae-500", "kl", "recon"}
+    assert FIRST_PRESET in PRESETS
+
+
+@pytest.mark.parametrize("path", sorted((APPLICATION / "commands").glob("*.py")), ids=lambda path: path.stem)
+def test_examples_name_presets_that_there_are(path: Path) -> None:
+    examples = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("    histotui ")]
+    named = [name for line in examples for name in re.findall(r"--preset (\S+)|histotui presets (\S+)", line)]
+    assert [name for pair in named for name in pair if name and name not in PRESETS] == []
+    rows = [word for line in examples for word in re.findall(r"--rows '?([^'\s]+)", line)]
+    assert all(select(word.split(","), all_rows()) for word in rows)

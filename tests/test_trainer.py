@@ -82,12 +82,12 @@ def test_the_comparison_notices_what_a_checkpoint_leaves_out(lost: str) -> None:
 
 
 class Scripted(Model):
-    """One weight per phase; the loss of a chosen step is not finite."""
+    """One weight per phase; the loss of a phase at one of its calls is not finite."""
 
-    def __init__(self, bad_step: int, bad: float) -> None:
+    def __init__(self, bad_phase: str, bad_call: int, bad: float) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(1, 1), nn.Linear(1, 1)
-        self.bad_step, self.bad, self.calls = bad_step, bad, 0
+        self.bad_phase, self.bad_call, self.bad, self.calls = bad_phase, bad_call, bad, {"first": 0, "second": 0}
 
     def phases(self) -> tuple[Phase, ...]:
         return (
@@ -98,21 +98,22 @@ class Scripted(Model):
     def loss(self, phase: str, images: Tensor, labels: Tensor) -> Loss:
         layer = self.first if phase == "first" else self.second
         total = layer(torch.ones(1, 1)).square().sum()
-        if phase == "first":
-            total = total * (self.bad if self.calls == self.bad_step else 1.0)
-            self.calls += 1
+        total = total * (self.bad if (phase, self.calls[phase]) == (self.bad_phase, self.bad_call) else 1.0)
+        self.calls[phase] += 1
         return Loss(total, {f"loss_{phase}": total})
 
 
-def scripted(bad_step: int = -1, bad: float = 1.0) -> Trainer:
+def scripted(bad_phase: str = "", bad_call: int = -1, bad: float = 1.0) -> Trainer:
     torch.manual_seed(0)
-    return Trainer(Scripted(bad_step, bad), TrainingBatches(toy_patches(), 8, 0, CPU), TrainingConfig(), 0, CPU)
+    return Trainer(
+        Scripted(bad_phase, bad_call, bad), TrainingBatches(toy_patches(), 8, 0, CPU), TrainingConfig(), 0, CPU
+    )
 
 
 @pytest.mark.parametrize("guard", [HostGuard, partial(DeviceGuard, CPU)])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_never_reaches_the_weights(bad: float, guard: Callable[[], Guard]) -> None:
-    trainer, healthy = scripted(bad_step=4, bad=bad), scripted()
+    trainer, healthy = scripted("first", 4, bad), scripted()
     trainer._guard = guard()
     advance(trainer, 9)
     advance(healthy, 4)
@@ -120,6 +121,28 @@ def test_a_loss_that_is_not_finite_never_reaches_the_weights(bad: float, guard: 
         assert torch.equal(weight, healthy.model.state_dict()[name])
     with pytest.raises(Diverged, match="step 4, phase first: loss_first, grad_norm_f"):
         trainer.take_means()
+
+
+@pytest.mark.parametrize("guard", [HostGuard, partial(DeviceGuard, CPU)])
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_nor_does_that_of_a_later_phase_which_keeps_all_later_steps_back(
+    bad: float, guard: Callable[[], Guard]
+) -> None:
+    trainer, healthy = scripted("second", 1, bad), scripted()
+    trainer._guard = guard()
+    advance(trainer, 9)
+    advance(healthy, 6)
+    second = healthy.model.second.weight.clone()  # type: ignore[operator, union-attr]
+    # Its second turn is in step 8, whose first phase had taken its step before.
+    assert torch.equal(trainer.model.second.weight, second)  # type: ignore[arg-type, union-attr]
+    advance(healthy, 3)
+    assert torch.equal(trainer.model.first.weight, healthy.model.first.weight)  # type: ignore[arg-type, union-attr]
+    assert not torch.equal(healthy.model.second.weight, second)  # type: ignore[arg-type, union-attr]
+    with pytest.raises(Diverged, match="step 8, phase second: loss_second, grad_norm_s"):
+        trainer.take_means()
+    at_the_end = trainer.model.first.weight.clone()  # type: ignore[operator, union-attr]
+    advance(trainer, 3)
+    assert torch.equal(trainer.model.first.weight, at_the_end)  # type: ignore[arg-type, union-attr]
 
 
 def test_phases_take_part_when_due_and_keep_their_weights_clipped() -> None:

@@ -13,7 +13,7 @@ def study(
         str | None, typer.Option("--data", "-d", metavar="PATH", help="Real patches; else the built-in tissue.")
     ] = None,
     rows: Annotated[
-        str, typer.Option("--rows", metavar="A,B,C", help="Rows, patterns such as 'vae-*', or parts of the study.")
+        str, typer.Option("--rows", metavar="A,B,C", help="Rows, patterns with a star, or parts of the study.")
     ] = "",
     seeds: Annotated[int, typer.Option("--seeds", min=1, max=100, metavar="N", help="Runs of each row.")] = 3,
     quick: Annotated[bool, typer.Option("--quick", help="The same, smaller: minutes a run on two CPU cores.")] = False,

@@ -14,6 +14,7 @@ from textual.containers import Horizontal
 from textual.widgets import DataTable, Footer, Input, Label
 
 from engine.spec.errors import ConfigError
+from engine.spec.first_run import FIRST_PRESET
 from engine.spec.run_folder import RunFolder
 from histotui import operations
 from histotui.filters import matching
@@ -29,13 +30,13 @@ from histotui.widgets.run_preview import RunPreview
 from histotui.widgets.run_table import COLUMNS, RunTable, gaps_of, run_line
 from histotui.widgets.top_bar import TopBar
 
-_NO_RUNS = """There are no runs here yet.
+_NO_RUNS = f"""There are no runs here yet.
 
   n   configure and launch the first one
   D   look at patches, yours or the built-in tissue's
   ?   every key
 
-From a script: histotui run --preset vae-2000 --quick"""
+From a script: histotui run --preset {FIRST_PRESET} --quick"""
 
 
 class RunsScreen(RunActions):
