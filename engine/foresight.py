@@ -28,7 +28,7 @@ def _require_training_set(context: Context, real: RealPatches, train_on: str) ->
 
 def _stand_in(config: RunConfig, real: RealPatches) -> PatchSet:
     """As many patches of each class as will be made, all of them the same."""
-    made = synthesis.synthetic_labels(real.train, config.synthesis.ratio, config.seed)
+    made = synthesis.synthetic_labels(real.train, config.synthesis, config.seed)
     labels = real.train.own_labels if config.synthesis.reconstruct else made
     blank = np.zeros((1, *real.train.images.shape[1:]), np.uint8)
     return PatchSet(np.broadcast_to(blank, (len(labels), *blank.shape[1:])), labels, np.arange(len(labels)))

@@ -93,7 +93,7 @@ def find_point(reference: str, store: RunStore) -> StartingPoint:
 
 def on_patches_of(run: str, config: RunConfig) -> RunConfig:
     """A classifier alone, trained on what this run has made and tested on the real patches that it was tested on."""
-    synthesis = {"source": run, "ratio": config.synthesis.ratio}
+    synthesis = {"source": run, "ratio": config.synthesis.ratio, "classes": config.synthesis.classes}
     changes = {"data": dump(config)["data"], "synthesis": synthesis, "classifier": {"train_on": "synthetic"}}
     return apply(PRESETS["baseline"].config, [changes])
 

@@ -19,7 +19,7 @@ from engine.control import StopFlag
 from engine.pipeline import STAGES, remaining, run_stages
 from engine.preflight import answer_preflight
 from engine.progress import silent
-from engine.spec.config import DataConfig, RunConfig, TissueConfig
+from engine.spec.config import DataConfig, RunConfig, SynthesisConfig, TissueConfig
 from engine.spec.errors import ConfigError, DataError, Stopped, StorageError
 from engine.spec.event_log import EventReader, EventWriter
 from engine.spec.events import ImageSaved, Metrics, Progress, Warned
@@ -37,6 +37,8 @@ SMALL = {
     "training": {"threads": 1},
 }
 SMALL_VAE = {"generator": {"epochs": 1, "batch_size": 8, "latent_dim": 4, "channels": 2}}
+
+HALF = SynthesisConfig(ratio=0.5)
 
 Lend = Callable[..., RunFolder]
 
@@ -126,7 +128,7 @@ class TestCopying:
 
     def test_the_seed_chooses_the_rows(self, lend: Lend, tmp_path: Path) -> None:
         made, real = patches(60, side=16)[1], prepare.load(borrower(tmp_path, lend())).train
-        first, again, other = (synthesis.chosen_rows(made, real, 0.5, seed).tolist() for seed in (0, 0, 1))
+        first, again, other = (synthesis.chosen_rows(made, real, HALF, seed).tolist() for seed in (0, 0, 1))
         assert first == again != other
 
     def test_a_stop_in_between_changes_nothing(
@@ -242,9 +244,21 @@ class TestRefusals:
         assert f"needs {len(train) - train.tumours} normal and {train.tumours} tumour patches" in said
         assert "has 53 and 7: set it to at most " in said
         ratio = float(said.partition("at most ")[2].partition(",")[0])
-        assert len(synthesis.chosen_rows(np.repeat([0, 1], [53, 7]).astype(np.uint8), train, ratio, 0))
+        have, works = np.repeat([0, 1], [53, 7]).astype(np.uint8), SynthesisConfig(ratio=ratio)
+        assert len(synthesis.chosen_rows(have, train, works, 0))
         with pytest.raises(ConfigError):
-            synthesis.chosen_rows(np.repeat([0, 1], [53, 7]).astype(np.uint8), train, ratio + 1 / train.tumours, 0)
+            synthesis.chosen_rows(have, train, SynthesisConfig(ratio=ratio + 1 / train.tumours), 0)
+
+    def test_too_few_where_the_classes_are_to_be_equal(self, tmp_path: Path, lend: Lend) -> None:
+        train = prepare.load(borrower(tmp_path, lend())).train
+        have, half = np.repeat([0, 1], [53, 7]).astype(np.uint8), len(train) / 2
+        with pytest.raises(ConfigError, match=f"needs {half:.0f} normal and {half:.0f} tumour .* at most ") as caught:
+            synthesis.chosen_rows(have, train, SynthesisConfig(classes="equal"), 0)
+        works = float(str(caught.value).partition("at most ")[2].partition(",")[0])
+        rows = synthesis.chosen_rows(have, train, SynthesisConfig(classes="equal", ratio=works), 0)
+        assert np.bincount(have[rows]).tolist() == [7, 7]
+        made = synthesis.synthetic_labels(train, SynthesisConfig(classes="equal", ratio=0.5), 0)
+        assert train.tumours != half and np.bincount(made).tolist() == [round(half / 2)] * 2
 
     def test_a_class_that_is_not_there_has_no_ratio_that_works(self, tmp_path: Path, lend: Lend) -> None:
         run = borrower(tmp_path, lend(made=(patches(60, 5, side=16)[0], np.zeros(60, np.uint8))))

@@ -92,6 +92,7 @@ def test_a_kind_says_that_it_has_an_encoder_where_it_can_reconstruct(kind: str) 
         ("null", {}, "needs an encoder and there is a generator of the kind 'null'"),
         ("baseline", {}, "needs an encoder and there is no generator"),
         ("vae-100", {"synthesis": {"ratio": 0.5}}, "set synthesis.ratio to 1"),
+        ("vae-100", {"synthesis": {"classes": "equal"}}, "set synthesis.classes to 'real'"),
         ("vae-100", {"classifier": {"train_on": "both"}}, "set classifier.train_on to 'synthetic'"),
         ("vae-100", {"generator": None, "synthesis": {"source": "r"}}, "there is no generator"),
     ],

@@ -126,8 +126,8 @@ class TestRows:
 
 class TestConfigs:
     def test_a_generator_is_trained_once_a_seed_and_lends_to_the_other_classifier(self, store: RunStore) -> None:
-        own, borrowed = planned(store, rows=("vae-100",)).cells
-        assert (own.yardstick, own.template, own.maker) == ("cnn", PRESETS["vae-100"].config, None)
+        own, borrowed = planned(store, rows=("null",)).cells
+        assert (own.yardstick, own.template, own.maker) == ("cnn", PRESETS["null"].config, None)
         assert (borrowed.yardstick, borrowed.maker) == ("resnet", own.template)
         config = borrowed.config(Path("/runs/lender"))
         assert config.generator is None and config.synthesis.source == "/runs/lender"
@@ -158,9 +158,12 @@ class TestConfigs:
         [
             ("null@0.1+0.5", ["baseline@0.1", "null@0.1", "null@0.1+0.5"]),
             ("null@rare-0.1", ["baseline@rare-0.1", "null@rare-0.1"]),
-            ("vae-matched-ceiling", ["vae-matched", "vae-matched-ceiling"]),
+            ("vae-matched-ceiling", ["null", "vae-matched", "vae-matched-ceiling"]),
+            ("vae-matched~prior=mixture", ["null", "vae-matched", "vae-matched~prior=mixture"]),
             ("baseline@0.1", ["baseline@0.1"]),
             ("null", ["null"]),
+            ("latent-flow", ["null", "latent-flow"]),
+            ("baseline", ["baseline"]),
         ],
     )
     def test_what_a_row_is_shown_beside_comes_along(self, store: RunStore, asked: str, names: list[str]) -> None:
@@ -186,8 +189,28 @@ class TestConfigs:
         mixed = found["null@0.01+0.5", "resnet", 1]
         assert (mixed.template.classifier.epochs, mixed.template.synthesis.ratio) == (200, 4.0)
         assert mixed.maker == found["null@0.01", "cnn", 1].template and mixed.template.data == few.data
+        assert (mixed.template.synthesis.classes, mixed.template.training.sample_every) == ("real", 1)
         rare = found["baseline@rare-0.1", "cnn", 1].template
         assert (rare.classifier.epochs, rare.data.train_share, rare.data.tumour_share) == (100, 1.0, 0.1)
+
+    def test_epochs_that_are_short_have_fewer_grids(self, store: RunStore) -> None:
+        cells = planned(store, "diffusion@0.1:training.sample_every=3", rows=("diffusion@0.01", "diffusion@0.1")).cells
+        found = {cell.row.name: cell.template for cell in cells if cell.yardstick == "cnn" and cell.row.preset != REAL}
+        few = found["diffusion@0.01"]
+        epochs = [getattr(config.generator, "epochs", 0) for config in (few, PRESETS["diffusion"].config)]
+        assert few.training.sample_every == pytest.approx(epochs[0] / epochs[1], abs=0.5) and epochs[0] > 10 * epochs[1]
+        assert found["diffusion@0.1"].training.sample_every == 3
+
+    def test_where_tumour_is_rare_it_is_made_up_for(self, store: RunStore) -> None:
+        cells = planned(store, rows=("null@rare-0.1+0.5", "null@0.1")).cells
+        classes = {cell.row.name: cell.template.synthesis.classes for cell in cells}
+        assert classes == {
+            "baseline@rare-0.1": "real",
+            "null@rare-0.1": "equal",
+            "null@rare-0.1+0.5": "equal",
+            "baseline@0.1": "real",
+            "null@0.1": "real",
+        }
 
     def test_few_patches_have_fewer_components(self, store: RunStore) -> None:
         changes = ("generator.components=50", "null@0.1:generator.components=40")
@@ -220,7 +243,9 @@ class TestConfigs:
     def test_ceilings_are_of_autoencoders_and_the_other_classifier_borrows_them(self, store: RunStore) -> None:
         ceilings = {row.preset for row in all_rows() if row.part is Part.CEILING}
         assert "vae-matched" in ceilings and not {"null", "diffusion", "gan-bce", "vae-100"} & ceilings
-        *_, own, borrowed = planned(store, "synthesis.ratio=2", rows=("vae-matched-ceiling",)).cells
+        *_, own, borrowed = planned(
+            store, "synthesis.ratio=2", "synthesis.classes=equal", rows=("vae-matched-ceiling",)
+        ).cells
         assert own.template.synthesis.reconstruct and own.template.synthesis.ratio == 1
         assert borrowed.maker == own.template and not borrowed.template.synthesis.reconstruct
         assert planned(store, "synthesis.ratio=2", rows=("vae-matched",)).cells[0].template.synthesis.ratio == 2
@@ -229,7 +254,7 @@ class TestConfigs:
         changed = "vae-matched~kl_weight=0.05~epochs=90"
         changes = ("generator.kl_weight=3", f"{changed}:generator.beta1=0.25", "vae-matched:generator.beta2=0.75")
         found = {cell.kind: cell for cell in planned(store, *changes, rows=(changed,), quick=True).cells}
-        assert [row for row, _ in found] == ["vae-matched"] * 2 + [changed] * 2
+        assert [row for row, _ in found] == ["null"] * 2 + ["vae-matched"] * 2 + [changed] * 2
         trees = [dump(found[row, "cnn"].template)["generator"] for row in ("vae-matched", changed)]
         asked = ("kl_weight", "epochs", "beta1", "beta2")
         assert [[tree[name] for name in asked] for tree in trees] == [[3, 10, 0.5, 0.75], [0.05, 90, 0.25, 0.75]]
@@ -237,7 +262,8 @@ class TestConfigs:
 
     def test_rows_that_come_to_the_same_share_their_runs(self, bench: Bench, store: RunStore) -> None:
         asked = planned(store, rows=("vae-100", "vae-matched~prior=standard~conditional=true"))
-        same = [cell for cell in asked.cells if cell.yardstick == "cnn" and cell.row.name != "vae-matched"]
+        others = ("null", "vae-matched")
+        same = [cell for cell in asked.cells if cell.yardstick == "cnn" and cell.row.name not in others]
         write_cell(bench, same[0], 1)
         assert same[0].row != same[1].row and same[0].key == same[1].key
         fates = {finding.cell.kind: finding.fate for finding in look(asked, store).found}
@@ -288,7 +314,7 @@ class TestWhatIsThere:
             assert key_of(apply(config, [other])) != key_of(config)
 
     def test_finished_runs_count_whoever_made_them(self, bench: Bench, store: RunStore) -> None:
-        asked = planned(store, rows=("vae-100",))
+        asked = planned(store, rows=("null",))
         path = write_cell(bench, asked.cells[0], 1, device="cpu", training={"threads": 1}, preset="mine")
         found = look(asked, store)
         assert [finding.fate for finding in found.found] == ["done", "to do"]
@@ -297,20 +323,20 @@ class TestWhatIsThere:
         assert [finding.fate for finding in look(asked, store).found] == ["done", "done"]
 
     def test_a_loan_from_a_run_of_the_same_key_is_the_same_loan(self, bench: Bench, store: RunStore) -> None:
-        asked = planned(store, rows=("vae-100",))
+        asked = planned(store, rows=("null",))
         write_cell(bench, asked.cells[0], 1)
         other = write_cell(bench, asked.cells[0], 2)
         write_cell(bench, asked.cells[1], 3, other)
         assert [finding.fate for finding in look(asked, store).found] == ["done", "done"]
 
     def test_a_loan_from_another_run_is_not(self, bench: Bench, store: RunStore) -> None:
-        asked = planned(store, rows=("vae-100",))
-        stranger = write_cell(bench, planned(store, rows=("vae-500",)).cells[0], 1)
+        asked = planned(store, rows=("null",))
+        stranger = write_cell(bench, planned(store, "generator.components=7", rows=("null",)).cells[0], 1)
         write_cell(bench, asked.cells[1], 2, stranger)
         assert [finding.fate for finding in look(asked, store).found] == ["to do", "to do"]
 
     def test_settings_that_a_run_is_too_old_to_have_are_at_their_defaults(self, bench: Bench, store: RunStore) -> None:
-        asked = planned(store, rows=("vae-100",))
+        asked = planned(store, rows=("null",))
         path = write_cell(bench, asked.cells[0], 1)
         text = (path / "config.json").read_text()
         (path / "config.json").write_text(text.replace('"prior": "standard", ', ""))
@@ -327,7 +353,7 @@ class TestWhatIsThere:
         assert run is not None and run.folder.path.name == path.name
 
     def test_why_there_is_no_result(self, bench: Bench, store: RunStore) -> None:
-        asked = planned(store, rows=("vae-100",))
+        asked = planned(store, rows=("null",))
         failed = (
             RunStarted(time=1.0),
             RunFailed(time=2.0, error="RuntimeError", stage="", message="it broke\nsomewhere", exit_code=1),
@@ -339,7 +365,7 @@ class TestWhatIsThere:
     def test_a_config_that_borrows_in_a_circle_or_cannot_be_read_is_no_ones(
         self, bench: Bench, store: RunStore
     ) -> None:
-        asked = planned(store, rows=("vae-100",))
+        asked = planned(store, rows=("null",))
         path = write_cell(bench, asked.cells[1], 1, bench.runs / "20251123-120001-hand-aaa1")
         bad = bench.write("20251123-120005-hand-cccc", DONE, scores=[score()])
         bad.config.write_text('{"preset": "vae-100", "seed": "x"}')

@@ -65,7 +65,12 @@ class DataConfig(Frozen):
 class SynthesisConfig(Frozen):
     """The synthetic training set."""
 
-    ratio: float = Field(1.0, gt=0, le=100, description="Synthetic patches per real training patch, class by class.")
+    ratio: float = Field(1.0, gt=0, le=100, description="Synthetic patches per real training patch.")
+    classes: Literal["real", "equal"] = Field(
+        "real",
+        description="How many of each class: in the real training patches' ratio, or equally many, which makes up for "
+        "a class that is rare.",
+    )
     source: str | None = Field(
         None,
         min_length=1,
@@ -251,6 +256,10 @@ class RunConfig(Frozen):
             raise ValueError(f"synthesis.reconstruct needs an encoder and there is {kind}: choose an autoencoder")
         if self.synthesis.ratio != 1:
             raise ValueError("synthesis.reconstruct makes one patch of each training patch: set synthesis.ratio to 1")
+        if self.synthesis.classes != "real":
+            raise ValueError(
+                "synthesis.reconstruct makes one patch of each training patch: set synthesis.classes to 'real'"
+            )
         if self.classifier.train_on != "synthetic":
             raise ValueError(
                 "synthesis.reconstruct asks what reconstructions alone teach: set classifier.train_on to 'synthetic'"

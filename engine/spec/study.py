@@ -150,18 +150,23 @@ class Row:
 
     @property
     def company(self) -> "tuple[Row, ...]":
-        """Rows that its tables show it beside: what it takes patches from, is compared with, or is the ceiling of."""
-        real = self.real if self.part is Part.AUGMENTATION else None
+        """Rows that its tables show it beside: the floor, what it takes patches from, is a change or a ceiling of."""
+        if self.is_real:
+            return ()
+        beside = self.real if self.part is Part.AUGMENTATION else Row(Part.TABLE, FLOOR)
         samples = Row(Part.TABLE, self.preset) if self.ceiling else None
-        return tuple(row for row in (real, self.maker, self.unchanged, samples) if row is not None and row != self)
+        return tuple(row for row in (beside, self.maker, self.unchanged, samples) if row is not None and row != self)
 
     @property
     def changes(self) -> Tree:
         """Settings in which it differs from its preset, those of the classifier left out."""
-        synthesis: Tree = {"reconstruct": True} if self.ceiling else {}
+        synthesis: Tree = {"reconstruct": True, "classes": "real"} if self.ceiling else {}
         if self.has_own_ratio:
             # A ceiling makes one patch of each.
             synthesis["ratio"] = 1.0 if self.ceiling else RATIO
+        if self.share.tumour != 1 and not self.is_real:
+            # The generator, not the classifier, is to make up for the tumour that is missing.
+            synthesis["classes"] = "equal"
         generator: Tree = {}
         for setting in self.settings:
             generator = merge(generator, parse_override(setting))

@@ -1,4 +1,4 @@
-"""synthesis: the synthetic training set, in the class ratio of the real one, made here or taken from an earlier run."""
+"""synthesis: the synthetic training set, made here or taken from an earlier run."""
 
 import json
 from collections.abc import Callable
@@ -22,6 +22,7 @@ from engine.pictures import PER_CLASS, show_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
 from engine.spec.atomic import publishing
+from engine.spec.config import SynthesisConfig
 from engine.spec.errors import ConfigError, RunFolderError
 from engine.spec.failpoints import Write
 from engine.spec.json_file import read_json
@@ -113,21 +114,22 @@ def _read_manifest(folder: RunFolder) -> Tree:
     return manifest
 
 
-def synthetic_labels(real: PatchSet, ratio: float, seed: int) -> NDArray[np.uint8]:
-    """`ratio` labels for each real one, class by class, shuffled, (N,) uint8."""
-    labels = np.repeat(np.array([0, 1], np.uint8), _wanted(real, ratio))
+def synthetic_labels(real: PatchSet, config: SynthesisConfig, seed: int) -> NDArray[np.uint8]:
+    """As many labels of each class as the config wants for these real ones, shuffled, (N,) uint8."""
+    labels = np.repeat(np.array([0, 1], np.uint8), _wanted(real, config))
     return labels[permutation(len(labels), seed, "synthetic labels")]
 
 
-def chosen_rows(made: NDArray[np.uint8], real: PatchSet, ratio: float, seed: int) -> NDArray[np.int64]:
-    """The rows of a set with labels `made` that are taken: `ratio` for each real patch, class by class, in their order.
+def chosen_rows(made: NDArray[np.uint8], real: PatchSet, config: SynthesisConfig, seed: int) -> NDArray[np.int64]:
+    """The rows of a set with labels `made` that are taken, as many of each class as the config wants, in their order.
 
     ConfigError where it has too few of a class.
     """
-    wanted, have = _wanted(real, ratio), [int((made == label).sum()) for label in (0, 1)]
+    wanted, have = _wanted(real, config), [int((made == label).sum()) for label in (0, 1)]
     if any(few < many for few, many in zip(have, wanted, strict=True)):
+        each = _per_ratio(real, config.classes)
         raise ConfigError(
-            _too_few(wanted, have, ratio, min(few / many for few, many in zip(have, _counts(real), strict=True)))
+            _too_few(wanted, have, config.ratio, min(few / many for few, many in zip(have, each, strict=True)))
         )
     rows = [np.flatnonzero(made == label) for label in (0, 1)]
     shuffled = [own[permutation(len(own), seed, "taken", label)] for label, own in enumerate(rows)]
@@ -143,19 +145,20 @@ def _too_few(wanted: list[int], have: list[int], ratio: float, largest: float) -
     return said + ("take another run's" if works == "0" else f"set it to at most {works}, or take another run's")
 
 
-def _wanted(real: PatchSet, ratio: float) -> list[int]:
+def _wanted(real: PatchSet, config: SynthesisConfig) -> list[int]:
     """How many normal and tumour patches there should be."""
-    return [max(1, round(ratio * count)) for count in _counts(real)]
+    return [max(1, round(config.ratio * count)) for count in _per_ratio(real, config.classes)]
 
 
-def _counts(real: PatchSet) -> tuple[int, int]:
-    return len(real) - real.tumours, real.tumours
+def _per_ratio(real: PatchSet, classes: str) -> tuple[float, float]:
+    """How many normal and tumour patches a ratio of 1 is."""
+    return (len(real) / 2, len(real) / 2) if classes == "equal" else (len(real) - real.tumours, real.tumours)
 
 
 def _make(context: Context, real: RealPatches, folder: Path) -> Tree:
     """Sample the set. Each chunk depends on the seed alone."""
     config = context.config
-    labels, model = synthetic_labels(real.train, config.synthesis.ratio, config.seed), generator.load(context)
+    labels, model = synthetic_labels(real.train, config.synthesis, config.seed), generator.load(context)
 
     def sampled(start: int, stop: int) -> NDArray[np.uint8]:
         return _sample(context, model, labels[start:stop], start)
@@ -188,7 +191,7 @@ def _take(context: Context, real: RealPatches, folder: Path) -> Tree:
     """Copy what is wanted of an earlier run's set, unless its generator has seen this run's test patches."""
     config, earlier = context.config, open_earlier(context.config)
     ancestry = lineage(earlier, real, context.reporter(STAGE))
-    rows = chosen_rows(earlier.patches.labels, real.train, config.synthesis.ratio, config.seed)
+    rows = chosen_rows(earlier.patches.labels, real.train, config.synthesis, config.seed)
 
     def copied(start: int, stop: int) -> NDArray[np.uint8]:
         some: NDArray[np.uint8] = earlier.patches.images[rows[start:stop]]

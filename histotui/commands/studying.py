@@ -36,7 +36,8 @@ def study(
     the synthetic patches. Runs that have finished before are taken as they are, whoever made them; those that were
     stopped, failed or lost are resumed. Ctrl-C stops the run at work with a checkpoint, and the same command goes on.
     A run that fails is noted in the tables. --rows knows the parts table, curve, augmentation, ceiling and ablation
-    too, and presets with settings of their generator changed, which stand beside the preset as it is.
+    too, and presets with settings of their generator changed, which stand beside the preset as it is. The row that
+    every generator has to beat comes along with each.
 
     \b
     histotui study --quick --rows table --seeds 1

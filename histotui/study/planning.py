@@ -128,10 +128,11 @@ def plan(wish: Wish, store: RunStore) -> Plan:
 
 
 def _with_company(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows, each after those that it needs or is shown beside."""
+    """The rows, each after those that it needs or is shown beside and that were not asked for."""
+    asked = {row.name for row in rows}
     found: dict[str, Row] = {}
     for row in rows:
-        for each in (*row.company, row):
+        for each in (*(beside for beside in row.company if beside.name not in asked), row):
             found.setdefault(each.name, each)
     return tuple(found.values())
 
@@ -239,13 +240,14 @@ class _Settler:
 def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tree]:
     """Smaller batches where there are few patches, and as many more epochs as make the steps those on all of them.
 
-    Settings made for this very row stay as they are.
+    Grids of samples come after as many more epochs. Settings made for this very row stay as they are.
     """
     share, settings = row.share, dict(flatten(dump(config)))
     for name in getattr(config.generator, "by_patches", ()):
         path = f"generator.{name}"
         if path not in named:
             yield parse_override(f"{path}={max(1, round(settings[path] / share.batch_divisor))}")
+    growth = 1.0
     for path, batch in settings.items() if share.batch_divisor != 1 else ():
         owner, _, name = path.rpartition(".")
         if name != "batch_size" or f"{owner}.epochs" not in settings:
@@ -253,8 +255,12 @@ def _for_few(config: RunConfig, row: Row, named: Collection[str]) -> Iterator[Tr
         fewer = batch if path in named else min(batch, max(SMALLEST_BATCH, round(batch / share.batch_divisor)))
         yield parse_override(f"{path}={fewer}")
         if f"{owner}.epochs" not in named:
-            epochs = settings[f"{owner}.epochs"] * fewer / (batch * share.train)
-            yield parse_override(f"{owner}.epochs={max(1, round(epochs))}")
+            more = fewer / (batch * share.train)
+            yield parse_override(f"{owner}.epochs={max(1, round(settings[f'{owner}.epochs'] * more))}")
+            growth = max(growth, more if owner.startswith("generator") else 1.0)
+    # Short epochs are no reason for more pictures, which would take longer than the training.
+    if growth > 1 and "training.sample_every" not in named:
+        yield parse_override(f"training.sample_every={round(settings['training.sample_every'] * growth)}")
 
 
 def _trained_on(row: Row) -> Tree:
