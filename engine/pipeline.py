@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.context import Context
-from engine.foresight import require_later_stages
+from engine.foresight import require_later_stages, shortages
 from engine.spec.config import RunConfig
 from engine.spec.events import StageFinished, StageStarted
 from engine.spec.run_folder import RunFolder
@@ -42,13 +42,20 @@ def _needs_reference(config: RunConfig) -> bool:
     return config.evaluation.reference and config.classifier.train_on != "real"
 
 
+def _prepare(context: Context) -> None:
+    prepare.run(context)
+    if _has_generator(context.config):
+        for shortage in shortages(context):
+            context.warn(prepare.STAGE, shortage)
+
+
 def _train_generator(context: Context) -> None:
     require_later_stages(context)
     generator.run(context)
 
 
 STAGES = (
-    Stage(prepare.STAGE, prepare.run, prepare.is_complete),
+    Stage(prepare.STAGE, _prepare, prepare.is_complete),
     Stage(generator.STAGE, _train_generator, generator.is_complete, _has_generator),
     Stage(latent_prior.STAGE, latent_prior.run, latent_prior.is_complete, _has_latent_prior),
     Stage(synthesis.STAGE, synthesis.run, synthesis.is_complete, _has_synthetic),

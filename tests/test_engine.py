@@ -340,6 +340,26 @@ def test_what_would_end_a_run_late_ends_it_before_the_generators_first_step(
     assert not any(isinstance(event, Metrics) for event in EventReader(run.events).read())
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"quality": {"neighbours": 40}}, "nearest neighbours with k = 40 needs at least 41"),
+        ({"quality": {"neighbours": 2}}, "the Fréchet distance needs at least 127"),
+        ({"data": {"tissue": {"train": 120, "test": 16, "slides": 4}}}, "quantile needs at least 20 test patches"),
+        ({"quality": {"enabled": False}}, ""),
+    ],
+)
+def test_measures_that_there_will_be_too_few_patches_for_are_told_of_before_the_first_step(
+    tmp_path: Path, changes: dict[str, Any], said: str
+) -> None:
+    run = make_run(tmp_path, "vae-100", changes)
+    assert main([str(run.path)]) == 0
+    events = EventReader(run.events).read()
+    first = next(place for place, event in enumerate(events) if isinstance(event, Metrics))
+    told = [event for event in events[:first] if isinstance(event, Warned) and "measure quality" in event.message]
+    assert [said in event.message and event.stage == "prepare" for event in told] == ([True] if said else [])
+
+
 def test_a_ceiling_needs_no_batch_for_the_prior_that_it_has_not(tmp_path: Path) -> None:
     run = make_run(tmp_path, "latent-flow", {"synthesis": {"reconstruct": True}})
     assert main([str(run.path)]) == 0

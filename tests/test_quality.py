@@ -20,7 +20,7 @@ from torchmetrics.image.kid import poly_mmd
 from engine.quality import distances, kernel
 from engine.quality.copying import copying, distances_to, nearest_two, thumbnails
 from engine.quality.detector import cross_fitted, detector_auc, fold_of
-from engine.quality.fidelity import fidelity
+from engine.quality.fidelity import fidelity, needs
 from engine.quality.frechet import frechet_distance
 from engine.quality.kernel import discrepancy, kernel_distance
 from engine.quality.neighbours import neighbours
@@ -453,6 +453,14 @@ def test_what_there_are_too_few_patches_for_is_left_out_with_the_reason() -> Non
     alone = fidelity(normal(1, 0), normal(1, 1), seed=0)
     assert len(alone.left_out) == 4
     assert set(asdict(alone.measures).values()) == {None}
+
+
+@pytest.mark.parametrize("patches", [3, 4, 5, 8, 9, 20])
+def test_what_the_measures_need_is_what_they_refuse(patches: int) -> None:
+    found = fidelity(normal(patches, 0), normal(patches, 1), seed=0, k=3)
+    refused = [said.partition(" real patches")[0] for said in found.left_out if not said.startswith("the kernel")]
+    assert refused == [str(need) for need in needs(normal(1, 0).shape[1], 3) if need.patches > patches]
+    assert (len(refused) == 3) == (patches == 3)
 
 
 def test_fidelity_is_the_same_in_other_units() -> None:

@@ -16,9 +16,10 @@ from torch.nn import functional as F
 
 from engine.classifiers.augment import ORIENTATIONS, dihedral
 from engine.quality.distances import PAIRS, squared_distances
-from engine.quality.samples import enough
+from engine.quality.samples import Need, enough
 from engine.spec.errors import DataError
 
+QUANTILE = 0.05
 _SIDE = 16
 _BATCH = 1024
 _MUCH_NEARER = 2 / 3
@@ -38,18 +39,23 @@ class Copying:
     """Median distance of synthetic patches over that of held-out ones; 0 for copies, about 1 without copying."""
 
 
-def copying(synthetic: Tensor, held_out: Tensor, quantile: float = 0.05) -> Copying:
+def copying(synthetic: Tensor, held_out: Tensor, quantile: float = QUANTILE) -> Copying:
     """Compare distances to the two nearest training patches, of synthetic (N, 2) and of held-out real patches (M, 2).
 
     DataError where there are too few held-out patches for the quantile, or most of them are training patches.
     """
-    enough(f"the {quantile:g}-quantile", math.ceil(1 / quantile), "held-out", len(held_out))
-    enough("copying", 1, "synthetic", len(synthetic))
+    enough(need(quantile), "held-out", len(held_out))
+    enough(Need("copying", 1), "synthetic", len(synthetic))
     nearest, usual = synthetic[:, 0], float(held_out[:, 0].median())
     if usual == 0:
         raise DataError("most held-out patches are in the training set too: nothing can be told from them of copying")
     near = nearest < torch.quantile(held_out[:, 0], quantile)
     return Copying(_matched(synthetic), _matched(held_out), _share(near), float(nearest.median()) / usual)
+
+
+def need(quantile: float = QUANTILE) -> Need:
+    """With fewer held-out patches than this, none is below the quantile."""
+    return Need(f"the {quantile:g}-quantile", math.ceil(1 / quantile))
 
 
 def _matched(distances: Tensor) -> float:

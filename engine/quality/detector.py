@@ -7,15 +7,16 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from engine import metrics
-from engine.quality.samples import checked, standardised
+from engine.quality.samples import Need, checked, standardised
 from engine.randomness import permutation
 
+FOLDS = 5
 _STEPS = 100
 _TOLERANCE = 1e-8
 
 
 def detector_auc(
-    real: Tensor, synthetic: Tensor, seed: int, folds: int = 5, penalty: float = 1.0
+    real: Tensor, synthetic: Tensor, seed: int, folds: int = FOLDS, penalty: float = 1.0
 ) -> metrics.AucInterval:
     """The AUC of telling synthetic (M, D) from real features (N, D): 0.5 if they cannot be told apart, 1 if always.
 
@@ -23,11 +24,16 @@ def detector_auc(
     2017). The interval takes these fits for given: near 0.5 it is too narrow, and two halves of the real patches say
     more of what is chance. DataError where a set has fewer patches than folds.
     """
-    real, synthetic = checked(f"the detector over {folds} folds", folds, real, synthetic)
+    real, synthetic = checked(need(folds), real, synthetic)
     features = torch.cat((real, synthetic))
     labels = np.repeat(np.array([0, 1], np.uint8), (len(real), len(synthetic)))
     logits = cross_fitted(features, labels, fold_of(labels, folds, seed), penalty)
     return metrics.delong(labels, logits.cpu().numpy())
+
+
+def need(folds: int = FOLDS) -> Need:
+    """Of fewer patches than this, a fold has none."""
+    return Need(f"the detector over {folds} folds", folds)
 
 
 def fold_of(labels: metrics.Labels, folds: int, seed: int) -> NDArray[np.int64]:

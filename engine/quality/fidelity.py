@@ -4,11 +4,13 @@ from dataclasses import asdict, dataclass
 
 from torch import Tensor
 
+from engine.quality import detector, frechet
+from engine.quality import neighbours as neighbourhood
 from engine.quality.detector import detector_auc
 from engine.quality.frechet import frechet_distance
 from engine.quality.kernel import kernel_distance
 from engine.quality.neighbours import neighbours
-from engine.quality.samples import standardised
+from engine.quality.samples import Need, standardised
 from engine.spec.errors import DataError
 from engine.spec.quality import Measures
 
@@ -34,6 +36,11 @@ def fidelity(real: Tensor, synthetic: Tensor, seed: int, k: int = 5) -> Fidelity
         except DataError as error:
             left_out.append(str(error))
     return Fidelity(Measures(**values), tuple(left_out))
+
+
+def needs(features: int, k: int = 5) -> tuple[Need, ...]:
+    """How many patches of each set the measures need, with so many features of each."""
+    return frechet.need(features), neighbourhood.need(k), detector.need()
 
 
 def _frechet(real: Tensor, synthetic: Tensor, _: int, __: int) -> dict[str, float]:

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from engine.quality.samples import checked
+from engine.quality.samples import Need, checked
 
 
 def frechet_distance(real: Tensor, synthetic: Tensor) -> float:
@@ -18,12 +18,17 @@ def frechet_distance(real: Tensor, synthetic: Tensor) -> float:
     those of the triangles of their QR decompositions. Unlike a square root of a matrix that asks nothing of S and T:
     features that never vary, or depend on each other, are handled as all others, and of equal sets the distance is 0.
     """
-    real, synthetic = checked("the Fréchet distance", real.shape[-1] + 1, real, synthetic)
+    real, synthetic = checked(need(real.shape[-1]), real, synthetic)
     shift = real.mean(0) - synthetic.mean(0)
     one, other = _root(real), _root(synthetic)
     overlap = torch.linalg.svdvals(one @ other.mT).sum()
     distance = shift.square().sum() + one.square().sum() + other.square().sum() - 2 * overlap
     return max(0.0, float(distance))
+
+
+def need(features: int) -> Need:
+    """Fewer patches than this have a singular covariance."""
+    return Need("the Fréchet distance", features + 1)
 
 
 def _root(features: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.quality.samples import checked
+from engine.quality.samples import Need, checked
 from engine.randomness import permutation
 
 
@@ -28,7 +28,7 @@ def kernel_distance(real: Tensor, synthetic: Tensor, seed: int, subsets: int = 1
     """
     if size < 2 or subsets < 2:
         raise ValueError("two subsets of two patches are the least")
-    real, synthetic = checked(f"the kernel distance over subsets of {size}", size, real, synthetic)
+    real, synthetic = checked(Need(f"the kernel distance over subsets of {size}", size), real, synthetic)
     values = np.array(
         [
             discrepancy(_subset(real, size, seed, "real", turn), _subset(synthetic, size, seed, "synthetic", turn))

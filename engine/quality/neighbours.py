@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from engine.quality.distances import squared_distances, squared_radii
-from engine.quality.samples import checked
+from engine.quality.samples import Need, checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def neighbours(real: Tensor, synthetic: Tensor, k: int = 5) -> Neighbours:
     as in the first paper; the second one's code leaves it out, which matters for equal patches only. Values depend on
     N and M. DataError for fewer than k + 1 patches.
     """
-    real, synthetic = checked(f"nearest neighbours with k = {k}", k + 1, real, synthetic)
+    real, synthetic = checked(need(k), real, synthetic)
     real_radii, synthetic_radii = squared_radii(real, k), squared_radii(synthetic, k)
     around = real.new_zeros(len(synthetic))
     covered = real_radii < 0
@@ -43,3 +43,8 @@ def neighbours(real: Tensor, synthetic: Tensor, k: int = 5) -> Neighbours:
         density=float(around.mean() / k),
         coverage=float(covered.double().mean()),
     )
+
+
+def need(k: int) -> Need:
+    """Fewer patches than this have no k-th neighbour."""
+    return Need(f"nearest neighbours with k = {k}", k + 1)

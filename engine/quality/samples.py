@@ -1,5 +1,7 @@
 """Sets of features (N, D): what a measure asks of them, and their units."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -8,26 +10,37 @@ from engine.spec.errors import DataError
 _DEAD = 1e-3
 
 
-def checked(measure: str, needed: int, real: Tensor, synthetic: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets in float64; DataError where one has fewer than `needed`, they differ in D, or a value is not finite."""
+@dataclass(frozen=True, slots=True)
+class Need:
+    """How many patches of each set a measure needs at least."""
+
+    measure: str
+    patches: int
+
+    def __str__(self) -> str:
+        return f"{self.measure} needs at least {self.patches}"
+
+
+def checked(need: Need, real: Tensor, synthetic: Tensor) -> tuple[Tensor, Tensor]:
+    """Both sets in float64; DataError where one has too few patches, they differ in D, or a value is not finite."""
     for name, features in (("real", real), ("synthetic", synthetic)):
         if features.ndim != 2:
-            raise DataError(f"{measure}: {name} features have the shape {tuple(features.shape)}; (N, D) is needed")
-        enough(measure, needed, name, len(features))
+            raise DataError(f"{need.measure}: {name} features have the shape {tuple(features.shape)}; (N, D) is needed")
+        enough(need, name, len(features))
         if not torch.isfinite(features).all():
-            raise DataError(f"{measure}: {name} features hold values that are not finite")
+            raise DataError(f"{need.measure}: {name} features hold values that are not finite")
     if real.shape[1] != synthetic.shape[1]:
         raise DataError(
-            f"{measure}: real patches have {real.shape[1]} features and synthetic ones {synthetic.shape[1]}: "
+            f"{need.measure}: real patches have {real.shape[1]} features and synthetic ones {synthetic.shape[1]}: "
             "both must come from the same space"
         )
     return real.double(), synthetic.double()
 
 
-def enough(measure: str, needed: int, name: str, count: int) -> None:
-    """DataError where there are fewer than `needed` patches."""
-    if count < needed:
-        raise DataError(f"{measure} needs at least {needed} {name} patches; there are {count}")
+def enough(need: Need, name: str, count: int) -> None:
+    """DataError where there are fewer patches than needed."""
+    if count < need.patches:
+        raise DataError(f"{need} {name} patches; there are {count}")
 
 
 def standardised(real: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
