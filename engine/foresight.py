@@ -8,6 +8,7 @@ from engine.batches import require_a_batch
 from engine.context import Context
 from engine.data.patches import PatchSet
 from engine.latents import BATCH_SIZE
+from engine.monitoring.usefulness import require_choice
 from engine.quality import copying
 from engine.quality.extractors import check_features
 from engine.quality.features import label_free_space
@@ -22,6 +23,7 @@ def require_later_stages(context: Context) -> None:
     config, real = context.config, prepare.load(context)
     if (prior := config.latent_prior) is not None:
         require_a_batch(len(real.train), prior.batch_size, BATCH_SIZE)
+    require_choice(real, config)
     _require_training_set(context, real, config.classifier.train_on)
     if config.evaluation.reference:
         _require_training_set(context, real, "real")

@@ -328,6 +328,11 @@ ONE_BY_ONE = {"generator": {"batch_size": 1}, "classifier": {"batch_size": 1}}
             "synthetic_proportion 0.9 needs 1080 synthetic patches and there are 120",
         ),
         ("vae-100", {"data": {"limit": 2}, **ONE_BY_ONE}, "have one class only"),
+        (
+            "vae-100",
+            {"data": {"limit": 2}, "monitoring": {"generator_choice": "usefulness"}, **ONE_BY_ONE},
+            "monitoring.generator_choice: the real patches held out for validation have one class only",
+        ),
     ],
 )
 def test_what_would_end_a_run_late_ends_it_before_the_generators_first_step(

@@ -33,7 +33,7 @@ from engine.monitoring.epoch_ends import EpochEnds
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import Monitor
 from engine.monitoring.samples import Samples
-from engine.monitoring.usefulness import Usefulness, validation_patches
+from engine.monitoring.usefulness import Usefulness, require_choice, validation_patches
 from engine.spec.config import MonitoringConfig, RunConfig, TrainingConfig
 from engine.spec.errors import ConfigError
 from engine.spec.event_log import EventReader
@@ -591,13 +591,14 @@ def test_a_choice_without_looks_is_refused(tmp_path: Path) -> None:
     assert each.generator.epoch == 1
 
 
-@pytest.mark.usefixtures("roomy")
-def test_a_choice_without_validation_patches_is_refused(tmp_path: Path) -> None:
-    real = real_patches()
-    normal = real.train.select(np.flatnonzero(real.train.own_labels == 0))
-    each = watched(tmp_path, always(stripes), real=replace(real, train=normal), generator_choice="usefulness")
+def test_a_choice_without_validation_patches_is_refused() -> None:
+    real, last = real_patches(), RunConfig()
+    normal = replace(real, train=real.train.select(np.flatnonzero(real.train.own_labels == 0)))
+    useful = apply(last, [{"monitoring": {"generator_choice": "usefulness"}}])
+    require_choice(real, useful)
+    require_choice(normal, last)
     with pytest.raises(ConfigError, match="one class only"):
-        each.fit.run()
+        require_choice(normal, useful)
 
 
 @pytest.mark.usefixtures("roomy")

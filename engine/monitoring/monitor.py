@@ -18,7 +18,7 @@ from engine.monitoring.diversity import CollapseAlarm, shares, spreads
 from engine.monitoring.epoch_ends import EpochEnds
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.samples import Samples
-from engine.monitoring.usefulness import Usefulness, validation_patches
+from engine.monitoring.usefulness import ONE_CLASS, Usefulness, validation_patches
 from engine.narration import tell
 from engine.randomness import generator as rng_at
 from engine.spec.errors import ConfigError
@@ -203,7 +203,7 @@ class Monitor:
             looks[USEFULNESS] = looks_within(config.share * (1 - _DIVERSITY_PART), self._epochs, epoch_work, work)
             self._require_a_look(looks[USEFULNESS], work / max(epoch_work, 1.0))
         else:
-            self._require_validation_patches()
+            tell(f"{self._stage}: {ONE_CLASS}")
         return _Plan(looks, self._epochs)
 
     def _require_a_look(self, looks: int, in_epochs: float) -> None:
@@ -217,12 +217,6 @@ class Monitor:
                 "lower monitoring.patches or monitoring.passes, or choose 'last'"
             )
         tell(f"{self._stage}: {said}there is none")
-
-    def _require_validation_patches(self) -> None:
-        said = "the real patches held out for validation have one class only, and usefulness cannot be measured"
-        if self._chooses:
-            raise ConfigError(f"monitoring.generator_choice: {said}: use more patches, or choose 'last'")
-        tell(f"{self._stage}: {said}")
 
     def choose(self) -> dict[str, Any]:
         """Put the chosen weights into the generator; what its final checkpoint says of the choice."""

@@ -17,10 +17,20 @@ from engine.monitoring.budget import step_work
 from engine.randomness import mix, permutation, seed_torch
 from engine.spec.classifier_config import CnnConfig
 from engine.spec.config import RunConfig, TrainingConfig
+from engine.spec.errors import ConfigError
 from engine.stages.prepare import RealPatches
 from engine.trainer import Trainer
 
 _BATCH: Final = 32
+
+
+ONE_CLASS: Final = "the real patches held out for validation have one class only, and usefulness cannot be measured"
+
+
+def require_choice(real: RealPatches, config: RunConfig) -> None:
+    """ConfigError where the generator's weights are to be chosen by usefulness and that cannot be measured."""
+    if config.monitoring.generator_choice == "usefulness" and validation_patches(real, config) is None:
+        raise ConfigError(f"monitoring.generator_choice: {ONE_CLASS}: use more patches, or choose 'last'")
 
 
 def validation_patches(real: RealPatches, config: RunConfig) -> PatchSet | None:
