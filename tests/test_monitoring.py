@@ -28,7 +28,7 @@ from engine.generators.base import Generator, Loss, Passes, Phase
 from engine.monitoring import monitor as module
 from engine.monitoring import samples as samples_module
 from engine.monitoring.budget import TimeShare, is_due, looks_within, sample_work, step_work
-from engine.monitoring.diversity import CollapseAlarm
+from engine.monitoring.diversity import CollapseAlarm, Diversity, RealDiversity, nearest_other
 from engine.monitoring.epoch_ends import EpochEnds
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.monitor import Monitor
@@ -296,10 +296,52 @@ def test_the_alarm_is_raised_once_for_each_fall_and_names_the_class(tmp_path: Pa
     ]
 
 
+@pytest.mark.usefixtures("roomy")
+@pytest.mark.parametrize("count", [2, 4, 8])
+def test_the_alarm_is_raised_where_samples_are_copies_of_a_few(tmp_path: Path, count: int) -> None:
+    each = watched(tmp_path, always(copies_of(count)), epochs=5)
+    each.fit.run()
+    assert each.warnings == [
+        f"epoch 5: the {word} samples have collapsed: they have another that is 0% as far away as the nearest of real "
+        "patches is"
+        for word in ("normal", "tumour")
+    ]
+    for word in ("normal", "tumour"):
+        assert min(each.curve(f"diversity_{word}").values()) > 0.25
+        assert max(each.curve(f"nearest_{word}").values()) == pytest.approx(0, abs=1e-6)
+
+
+def copies_of(count: int) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """So many patches of each class, over and over."""
+
+    def make(labels: Tensor, rng: torch.Generator) -> Tensor:
+        few = stripes(torch.arange(2 * count) % 2, torch.Generator().manual_seed(3))
+        return few[2 * (torch.arange(len(labels)) // 2 % count) + labels]
+
+    return make
+
+
+def test_the_nearest_other_is_by_thumbnails_in_grey_levels() -> None:
+    shades = np.array([0, 10, 30, 100], np.uint8)
+    images = np.broadcast_to(shades[:, None, None, None], (4, 32, 32, 3))
+    assert nearest_other(images[:3]) == pytest.approx(10)
+    checks = (np.indices((32, 32)).sum(0) % 2 * 255).astype(np.uint8)
+    # What is finer than a thumbnail tells no patches apart.
+    assert nearest_other(np.stack([checks, 255 - checks])[..., None].repeat(3, -1)) == pytest.approx(0)
+
+
+def test_real_patches_of_which_there_are_two_each_tell_nothing_of_copies() -> None:
+    twice = as_patches(copies_of(20), 80, 0)
+    found = RealDiversity(twice).diversity_of(as_patches(copies_of(2), 80, 1))
+    assert [each.nearest for each in found.values()] == [1.0, 1.0]
+    alone = RealDiversity(as_patches(stripes, 2, 0)).diversity_of(as_patches(stripes, 80, 1))
+    assert [each.nearest for each in alone.values()] == [1.0, 1.0]
+
+
 def heard(shares: list[float], **settings: Any) -> list[int]:
     """The epochs at which an alarm was raised."""
-    alarm = CollapseAlarm(MonitoringConfig(**settings))
-    return [epoch for epoch, share in enumerate(shares, 1) for _ in alarm.hear(epoch, {"normal": share})]
+    alarm, found = CollapseAlarm(MonitoringConfig(**settings)), [{"normal": Diversity(share, 1.0)} for share in shares]
+    return [epoch for epoch, each in enumerate(found, 1) for _ in alarm.hear(epoch, each)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from engine.data.patches import PatchSet
 from engine.fitting import Fit
 from engine.generators.base import Generator, Model
 from engine.monitoring.budget import Clock, TimeShare, is_due, looks_within, sample_work, step_work
-from engine.monitoring.diversity import CollapseAlarm, shares, spreads
+from engine.monitoring.diversity import CollapseAlarm, RealDiversity
 from engine.monitoring.epoch_ends import EpochEnds
 from engine.monitoring.grids import SampleGrids
 from engine.monitoring.samples import Samples
@@ -121,14 +121,14 @@ class Monitor:
         clock: Clock = time.monotonic,
     ) -> None:
         self._context, self._stage, self._samples, self._trainer = context, stage, samples, trainer
-        self._config, self._epochs, self._train = context.config.monitoring, epochs, real.train
+        self._config, self._epochs = context.config.monitoring, epochs
+        self._real = RealDiversity(real.train)
         validation = validation_patches(real, context.config) if self._config.share else None
         self._usefulness = None if validation is None else Usefulness(context, validation)
         self._alarm = CollapseAlarm(self._config)
         self._time = TimeShare(clock)
         self._plan: _Plan | None = None
         self._best = _Best()
-        self._real_spreads: dict[str, float] | None = None
 
     @property
     def _chooses(self) -> bool:
@@ -151,8 +151,9 @@ class Monitor:
 
     def _look(self, epoch: int, step: int, at_usefulness: bool) -> None:
         samples = self._draw(epoch, self._config.patches if at_usefulness else _DIVERSITY_SAMPLES)
-        found = shares(spreads(samples), self._spreads_of_real())
-        self._say(step, epoch, {f"diversity_{word}": share for word, share in found.items()})
+        found = self._real.diversity_of(samples)
+        shares = {f"diversity_{word}": diversity.spread for word, diversity in found.items()}
+        self._say(step, epoch, shares | {f"nearest_{word}": diversity.nearest for word, diversity in found.items()})
         for message in self._alarm.hear(epoch, found):
             self._context.warn(self._stage, message)
         if at_usefulness and self._usefulness is not None:
@@ -167,11 +168,6 @@ class Monitor:
         labels = np.arange(count) % 2
         images = self._samples.draw(labels, rng_at(self._context.config.seed, self._stage, "monitoring", epoch))
         return PatchSet(images, labels.astype(np.uint8), np.arange(count))
-
-    def _spreads_of_real(self) -> dict[str, float]:
-        if self._real_spreads is None:
-            self._real_spreads = spreads(self._train)
-        return self._real_spreads
 
     def _say(self, step: int, epoch: int, values: dict[str, float]) -> None:
         self._context.events.write(Metrics(stage=self._stage, step=step, epoch=epoch, values=values))

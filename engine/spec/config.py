@@ -171,7 +171,9 @@ class MonitoringConfig(Frozen):
         1024, ge=2, description="At most so many real validation patches that its AUC is measured on."
     )
     collapse_below: Fraction = Field(
-        0.25, description="Share of real patches' diversity within a class below which its samples have collapsed."
+        0.25,
+        description="Share of real patches' diversity within a class, or of their distance to the nearest other one, "
+        "below which its samples have collapsed.",
     )
     collapse_grace: int = Field(
         5, ge=1, description="Epochs before which a class that was never as diverse is not yet called collapsed."

@@ -17,7 +17,7 @@ from engine.data.patches import PatchSet
 from engine.data.sources.run import IMAGES, LABELS, LEARNED_FROM, open_learned_from
 from engine.filling import fill, forget_progress
 from engine.generators.base import Generator
-from engine.monitoring.diversity import first_of, shares, spreads
+from engine.monitoring.diversity import Diversity, RealDiversity, first_of
 from engine.pictures import PER_CLASS, show_grid
 from engine.randomness import generator as rng_at
 from engine.randomness import permutation
@@ -47,7 +47,7 @@ def run(context: Context) -> None:
         origin = _way(context)(context, real, partial)
         made = _read(partial)
         digests = {path.name: sha256_of(path) for path in sorted(partial.glob("*.npy"))}
-        manifest = _manifest(context, made) | origin | {"diversity": diversity(made, real.train), "sha256": digests}
+        manifest = _manifest(context, made) | origin | diversity(made, real.train) | {"sha256": digests}
         (partial / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         forget_progress(partial)
     for warning in warnings(context):
@@ -73,18 +73,25 @@ def _read(folder: Path) -> PatchSet:
     return PatchSet(images, labels, np.arange(len(labels)))
 
 
-def diversity(synthetic: PatchSet, real: PatchSet) -> dict[str, float]:
-    """For each class, how much synthetic patches differ from each other, as a share of how much real ones do."""
-    return shares(spreads(synthetic), spreads(real))
+def diversity(synthetic: PatchSet, real: PatchSet) -> Tree:
+    """What the manifest has of how much the synthetic patches of each class differ from each other."""
+    found = RealDiversity(real).diversity_of(synthetic)
+    return {
+        "diversity": {word: each.spread for word, each in found.items()},
+        "nearest": {word: each.nearest for word, each in found.items()},
+    }
 
 
 def warnings(context: Context) -> list[str]:
     """What to say of a set: what was found when it was taken, and classes whose patches are nearly all the same."""
     manifest = _read_manifest(context.folder)
+    # Sets of before there was a nearest one have none.
+    nearest = manifest.get("nearest", {})
+    found = {word: Diversity(spread, nearest.get(word, 1.0)) for word, spread in manifest["diversity"].items()}
     collapsed = [
-        f"the generator has collapsed: its {word} patches differ from each other {share:.0%} as much as real ones do"
-        for word, share in manifest["diversity"].items()
-        if share < context.config.monitoring.collapse_below
+        f"the generator has collapsed: its {word} patches {each.words}"
+        for word, each in found.items()
+        if each.least < context.config.monitoring.collapse_below
     ]
     return [*manifest.get("warnings", ()), *collapsed]
 
