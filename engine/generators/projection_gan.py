@@ -24,7 +24,8 @@ class ProjectionGan(Generator):
     A projection discriminator (Miyato & Koyama 2018) with spectral normalisation (Miyato et al. 2018); the hinge loss
     (Lim & Ye 2017) or the relativistic pairing loss (Jolicoeur-Martineau 2019) with R1 and R2 (Mescheder et al. 2018),
     as R3GAN has it (Huang et al. 2024); DiffAugment (Zhao et al. 2020) on all that the discriminator sees; unequal
-    learning rates (Heusel et al. 2017), falling to nothing; samples from averaged weights (Yazıcı et al. 2019).
+    learning rates (Heusel et al. 2017), falling to nothing; samples from averaged weights (Yazıcı et al. 2019). The
+    defaults are R3GAN's: the relativistic loss with both penalties, equal rates and no spectral normalisation.
 
     Against the papers: both networks work on blocks of 2x2 pixels, for a quarter of the cost. The penalties are on the
     slope at augmented patches, and instead of all patches in some steps (Karras et al. 2020) they take some patches in
