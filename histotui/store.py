@@ -72,6 +72,10 @@ class RunStore:
         """Every run in the trash, newest first."""
         return list(reversed(_oldest_first(self.root / TRASH)))
 
+    def meta(self, folder: RunFolder) -> Mapping[str, Any]:
+        """What people say of a run, as it is on disk now: its name, tags and notes."""
+        return {**_NO_META, **read_tree(folder.meta, missing_is_empty=True)}
+
     def edit_meta(
         self,
         folder: RunFolder,
@@ -88,7 +92,7 @@ class RunStore:
             changes["tags"] = checked_tags(tags)
         if notes is not None:
             changes["notes"] = checked_notes(notes)
-        _write_meta(folder, {**_NO_META, **read_tree(folder.meta, missing_is_empty=True), **changes})
+        _write_meta(folder, {**self.meta(folder), **changes})
 
     def _new_folder(self, preset: str) -> RunFolder:
         with storage_errors(self.root):

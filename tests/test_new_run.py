@@ -182,7 +182,7 @@ class TestForm:
             await pilot.press("down", "pageup")
             assert app.focused is app.form.control_of("synthesis.ratio")
             hint = str(app.form.query_one(".hint", Static).render())
-            assert hint == "synthesis.ratio: Synthetic patches per real training patch, class by class. Above 0 to 100."
+            assert hint == "synthesis.ratio: Synthetic patches per real training patch. Above 0 to 100."
 
         go(bench, steps, size=(80, 24))
 

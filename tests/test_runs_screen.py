@@ -17,7 +17,7 @@ from engine.spec.events import Progress, RunFailed, RunFinished, RunStarted, Sta
 from engine.spec.presets import PRESETS
 from engine.spec.process import ProcessIdentity, RunLock
 from engine.spec.run_folder import RunFolder
-from histotui import operations
+from histotui import operations, watcher
 from histotui.app import HistoTUI
 from histotui.preferences import Settings
 from histotui.screens.prompts import Confirm, TextPrompt
@@ -275,6 +275,20 @@ def test_tags_of_several_runs_are_added_and_taken_away_and_no_others_lost(bench:
         await until(pilot, lambda: "good" in (app_of(pilot).summary(ids[2]) or DONE).tags)  # type: ignore[union-attr]
         await pilot.press("t", "home", *(["delete"] * 5), "enter")
         await until(pilot, lambda: tags() == [["lone"], ["b", "good"], ["c", "good"]])
+
+    play(bench, script)
+
+
+def test_tags_given_since_the_listing_was_read_stay(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = bench.write("20261101-000000-vae-500-aaaa", DONE)
+    store = RunStore(bench.runs)
+    store.edit_meta(folder, tags=["old", "gone"])
+    monkeypatch.setattr(watcher, "LISTING_SECONDS", 3600)
+
+    async def script(pilot: "Pilot[None]") -> None:
+        store.edit_meta(folder, tags=["old", "gone", "fresh"])
+        await pilot.press("t", "end", *(["backspace"] * 5), "enter")
+        await until(pilot, lambda: json.loads(folder.meta.read_text())["tags"] == ["fresh", "old"])
 
     play(bench, script)
 

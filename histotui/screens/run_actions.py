@@ -75,14 +75,15 @@ class RunActions(BenchScreen[None]):
         if not runs:
             return
         common = [tag for tag in runs[0].tags if all(tag in run.tags for run in runs)]
-        tags = {run.id: run.tags for run in runs}
         hint = "words with spaces between" if len(runs) == 1 else f"those that all {len(runs)} runs have; others stay"
         folders = [run.folder for run in runs]
         prompt = TextPrompt(f"Tags of {operations.named(folders)}", clean(" ".join(common)), hint, checked_tags)
 
         def retagged(folder: RunFolder, answer: str) -> Mapping[str, Any]:
             wanted = checked_tags(answer)
-            kept = [tag for tag in tags[folder.id] if tag in wanted or tag not in common]
+            # The listing may be a second old.
+            tags = self.bench.store.meta(folder)["tags"]
+            kept = [tag for tag in tags if tag in wanted or tag not in common]
             return {"tags": [*kept, *wanted]}
 
         self._edit(prompt, folders, "tagged", retagged)
