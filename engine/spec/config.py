@@ -69,7 +69,7 @@ class SynthesisConfig(Frozen):
     classes: Literal["real", "equal"] = Field(
         "real",
         description="How many of each class: in the real training patches' ratio, or equally many, which makes up for "
-        "a class that is rare.",
+        "a class that is rare; beside real patches this class is mostly synthetic then, and may be told by that.",
     )
     source: str | None = Field(
         None,

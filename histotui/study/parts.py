@@ -20,8 +20,9 @@ def augmentation_section(results: Results) -> Iterator[Block]:
     yield Heading("Beside real patches")
     yield Prose(
         "Do synthetic patches help when they are added to real ones? Where real patches are few, the generator itself "
-        "has seen no others; where tumour is rare, it makes equally many of each class. Differences are to the same "
-        "real patches alone, which take fewer steps: epochs are the same and patches fewer."
+        "has seen no others; where tumour is rare, it makes equally many of each class, most tumour patches are "
+        "synthetic then, and a classifier may go by what gives these away. Differences are to the same real patches "
+        "alone, which take fewer steps: epochs are the same and patches fewer."
     )
     shares = dict.fromkeys(row.share for row in mixed)
     alone = [row for row in results.findings.plan.rows if row.is_real]
