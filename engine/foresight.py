@@ -1,6 +1,4 @@
-"""Foresight: what would end a run late is found before the generator's first step."""
-
-from collections.abc import Iterator
+"""Foresight: what would end a run late, or be missing at its end, is found before the generator's first step."""
 
 import numpy as np
 
@@ -29,22 +27,24 @@ def require_later_stages(context: Context) -> None:
         _require_training_set(context, real, "real")
 
 
-def shortages(context: Context) -> Iterator[str]:
-    """The measures of quality that the patches that there will be are too few for, in a sentence."""
+def shortage(context: Context) -> str:
+    """The measures of quality that the patches that there will be are too few for, in a sentence; empty without any."""
     config, real = context.config, prepare.load(context)
     if not config.measures_quality:
-        return
+        return ""
     sets = (real.test, real.train, _stand_in(config, real))
     counts = [min(int((patches.own_labels == label).sum()) for patches in sets) for label in (0, 1)]
     fewest = min(config.quality.patches, *counts)
     features = check_features(label_free_space(context.device), config.data.crop, context.device)
     short = [str(need) for need in needs(features, config.quality.neighbours) if need.patches > fewest]
-    short += [f"{need} test patches" for need in [copying.need()] if need.patches > len(real.test)]
-    if short:
-        yield (
-            f"there will be {fewest} patches of a class to measure quality by, and some of it will be left out: "
-            f"{', '.join(short)}; use more patches, or change quality.patches and quality.neighbours"
-        )
+    if (need := copying.need()).patches > len(real.test):
+        short.append(f"{need} test patches")
+    if not short:
+        return ""
+    return (
+        f"there will be {fewest} patches of a class to measure quality by, and some of it will be left out: "
+        f"{', '.join(short)}; use more patches, or change quality.patches and quality.neighbours"
+    )
 
 
 def _require_training_set(context: Context, real: RealPatches, train_on: str) -> None:

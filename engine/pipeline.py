@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from engine.context import Context
-from engine.foresight import require_later_stages, shortages
+from engine.foresight import require_later_stages, shortage
 from engine.spec.config import RunConfig
 from engine.spec.events import StageFinished, StageStarted
 from engine.spec.run_folder import RunFolder
@@ -44,9 +44,8 @@ def _needs_reference(config: RunConfig) -> bool:
 
 def _prepare(context: Context) -> None:
     prepare.run(context)
-    if _has_generator(context.config):
-        for shortage in shortages(context):
-            context.warn(prepare.STAGE, shortage)
+    if _has_generator(context.config) and (said := shortage(context)):
+        context.warn(prepare.STAGE, said)
 
 
 def _train_generator(context: Context) -> None:
